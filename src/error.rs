@@ -1,0 +1,150 @@
+//! The one error type of the crate.
+//!
+//! [`Error::kind`] says what a caller can do about it; the message says what happened: what was expected,
+//! what was found, in which file and where. It is one word wide, and cheap to clone, because one failed sync
+//! answers every waiter of a group commit.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a fallible call of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a call failed.
+///
+/// ```
+/// use annals::{Error, ErrorKind};
+/// let error = Error::new(ErrorKind::TooLarge, "record of 9 bytes: the limit is 8 bytes");
+/// assert_eq!(error.kind(), ErrorKind::TooLarge);
+/// assert_eq!(error.to_string(), "record of 9 bytes: the limit is 8 bytes");
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Cause>,
+}
+
+/// The cause of an error, shared by all clones of it.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a caller can do about an [`Error`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// What was named does not exist.
+    NotFound,
+    /// What was to be created exists.
+    AlreadyExists,
+    /// An argument or an option is outside its bounds; nothing was done.
+    InvalidInput,
+    /// A record or a batch is above its limit; nothing was written.
+    TooLarge,
+    /// The offset lies below the log start or beyond the log end.
+    OutOfRange,
+    /// The log was not where the caller expected it; nothing was written.
+    Conflict,
+    /// Another handle or process has the directory open for writing.
+    Locked,
+    /// The directory, the file system or this handle does not allow writing.
+    ReadOnly,
+    /// The disk or the configured cap is full; nothing was acknowledged, what is stored stays readable.
+    NoSpace,
+    /// What lies on disk is damaged. The message names the file, the position and the offset.
+    Corrupt,
+    /// The data is of a newer version or uses a feature that is not compiled in.
+    Unsupported,
+    /// An earlier write or sync failed: the handle refuses writes until it is reopened.
+    Poisoned,
+    /// A newer owner has taken over.
+    Fenced,
+    /// The producer's buffer is full.
+    BufferFull,
+    /// The time limit passed. Whether the work will still be done is unknown.
+    TimedOut,
+    /// The handle was closed.
+    Closed,
+    /// The operating system refused a read, a write or a sync.
+    Io,
+}
+
+impl Error {
+    /// An error of this kind with this message.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    /// The same with the error that caused it.
+    pub fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self(Arc::new(Inner { kind, message: message.into(), source: Some(source.into()) }))
+    }
+
+    /// What the operating system said while we did `action` (as in "write 40 bytes at position 4096 of") to
+    /// the file or directory at `path`.
+    pub(crate) fn io(action: impl fmt::Display, path: &Path, source: std::io::Error) -> Self {
+        let kind = kind_of(&source);
+        Self::with_source(kind, format!("cannot {action} {}: {source}", path.display()), source)
+    }
+
+    /// What the caller can do about it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+}
+
+/// The kind of an error of the operating system.
+fn kind_of(error: &std::io::Error) -> ErrorKind {
+    use std::io::ErrorKind as Os;
+    match error.kind() {
+        Os::NotFound => ErrorKind::NotFound,
+        Os::AlreadyExists => ErrorKind::AlreadyExists,
+        Os::StorageFull | Os::QuotaExceeded => ErrorKind::NoSpace,
+        Os::PermissionDenied | Os::ReadOnlyFilesystem => ErrorKind::ReadOnly,
+        Os::Unsupported => ErrorKind::Unsupported,
+        _ => ErrorKind::Io,
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&*self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn an_error_is_one_word_and_keeps_its_cause() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+        let os = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = Error::io("write 8 bytes at position 16 of", Path::new("a/b.log"), os);
+        assert_eq!(error.kind(), ErrorKind::NoSpace);
+        assert!(error.to_string().starts_with("cannot write 8 bytes at position 16 of a/b.log: "));
+        assert!(error.source().expect("a cause was given").is::<std::io::Error>());
+    }
+}

@@ -1,0 +1,244 @@
+//! Everything the crate asks of a disk, behind two small traits.
+//!
+//! ```text
+//!     Dir ──open, create──▶ File ──map──▶ MapWriter   the one writer's half of a mapped file
+//!                             │           MapReader   what everybody else holds
+//!                             └─read_at, write_at, allocate, sync
+//! ```
+//!
+//! The calls happen once per group commit, per mapping and per reserve step, and at most once per append
+//! ([`MapWriter::store`]), so a dynamic call costs nothing that can be measured. Implementations: the real
+//! disk, memory (throw-away logs and tests), and the simulated disk.
+//!
+//! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
+
+use crate::sync::Published;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+/// One directory.
+///
+/// A created, renamed or removed name survives a power cut only after [`Dir::sync`]. Names are single path
+/// components. Symbolic links are never followed.
+pub trait Dir: fmt::Debug + Send + Sync {
+    /// Where it is, for messages.
+    fn path(&self) -> &Path;
+
+    /// What is in it, in no particular order.
+    fn list(&self) -> io::Result<Vec<Entry>>;
+
+    /// Opens the regular file `name`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `InvalidInput` when it is not a regular file.
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>>;
+
+    /// Creates the empty file `name`, readable by its owner alone, and opens it for reading and writing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when something of that name is there.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
+
+    /// Gives the file `from` the name `to`, replacing a file of that name in one step.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes the name of a file. Who has it open or mapped keeps it.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes the names as they are now survive a power cut.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Opens the directory `name` in this one.
+    fn open_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
+
+    /// Creates the directory `name` in this one, accessible to its owner alone.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when something of that name is there.
+    fn create_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
+
+    /// Removes the empty directory `name`.
+    fn remove_dir(&self, name: &str) -> io::Result<()>;
+
+    /// Takes the exclusive lock on the file `name`, which is created if need be; none when another handle or
+    /// process holds it. Dropping the lock releases it, and so does the end of the process.
+    fn lock(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>>;
+}
+
+/// A held lock: the file that carries it, to leave a note in.
+pub trait Lock: fmt::Debug + Send + Sync {
+    /// Replaces the content of the lock file with `note`, which says who holds the lock.
+    fn write_note(&self, note: &str) -> io::Result<()>;
+}
+
+/// One name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Entry {
+    /// The name. One that is not UTF-8 is not ours and is left out of listings.
+    pub name: String,
+    /// What it names.
+    pub kind: EntryKind,
+}
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// Anything else: a link, a pipe, a device. Never opened.
+    Other,
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading; works in a directory that others write.
+    Read,
+    /// Reading and writing.
+    ReadWrite,
+}
+
+/// One open file.
+pub trait File: fmt::Debug + Send + Sync {
+    /// Where it was opened or created, for messages. A later rename does not change it.
+    fn path(&self) -> &Path;
+
+    /// Reads into `buf` from byte `position` on; returns how many bytes were read, 0 at the end of the file.
+    /// May read less than was asked for, and may be interrupted: see [`read_full`].
+    fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
+
+    /// Writes a prefix of `bytes` at byte `position` and returns its length. May write less than was asked
+    /// for, and may be interrupted: see [`write_all`].
+    fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
+
+    /// The size, in bytes. Says nothing about how much of it was ever written.
+    fn len(&self) -> io::Result<u64>;
+
+    /// How many bytes of the disk the file occupies.
+    fn allocated_bytes(&self) -> io::Result<u64>;
+
+    /// Takes disk space for the bytes `from..to`; a file that is shorter than `to` grows to it, with zeros.
+    /// What is stored in the range stays. Where the file system cannot reserve space, the file grows and a
+    /// later write may still find the disk full.
+    fn allocate(&self, from: u64, to: u64) -> io::Result<()>;
+
+    /// Gives the disk space of the bytes `from..to` back; they read as zeros, and the size stays. Does
+    /// nothing where the file system cannot.
+    fn punch(&self, from: u64, to: u64) -> io::Result<()>;
+
+    /// Makes the content, and as much of the size as is needed to read it, survive a power cut. Covers what
+    /// was stored through a map.
+    fn sync(&self) -> io::Result<()>;
+
+    /// Maps the first `capacity` bytes, which may reach beyond the end of the file, for one writer and many
+    /// readers. The bytes up to `published` are what is in the file already; the bytes up to the file's
+    /// present length count as reserved.
+    ///
+    /// # Errors
+    /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`.
+    fn map(
+        &self,
+        published: u64,
+        capacity: u64,
+    ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
+
+    /// Maps the first `len` bytes for reading; all of them count as published. Nobody may write them any
+    /// more.
+    ///
+    /// # Errors
+    /// `Unsupported` where maps are not offered: use `read_at`. `UnexpectedEof` when the file is shorter.
+    fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>>;
+}
+
+/// The writer's half of a mapped file: the only one that can store into it.
+///
+/// Bytes below the published end never change again, so readers may copy them at any time. Bytes from there
+/// on belong to this half alone.
+pub trait MapWriter: fmt::Debug + Send {
+    /// Copies `bytes` to `position`, which lies at or after the published end.
+    ///
+    /// # Panics
+    /// If the range begins before the published end or reaches beyond what is reserved: a bug of the caller.
+    fn store(&mut self, bytes: &[u8], position: u64);
+
+    /// Copies `bytes` to `position` and publishes the end behind them, in one call.
+    ///
+    /// # Panics
+    /// As [`MapWriter::store`].
+    fn append(&mut self, bytes: &[u8], position: u64) {
+        self.store(bytes, position);
+        self.publish(position + bytes.len() as u64);
+    }
+
+    /// Moves the published end to `end`, after the bytes before it were stored or written by `write_at`.
+    ///
+    /// # Panics
+    /// If the end would go back, or beyond what is reserved.
+    fn publish(&mut self, end: u64);
+
+    /// The published end, for readers.
+    fn published(&self) -> Published;
+}
+
+/// The shared half of a mapped file.
+pub trait MapReader: fmt::Debug + Send + Sync {
+    /// Copies bytes from `position` on into the whole of `buf`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the range reaches beyond the published end.
+    fn read(&self, buf: &mut [u8], position: u64) -> io::Result<()>;
+
+    /// Reserves disk space up to byte `to` and makes its pages present, so that stores below it neither fail
+    /// nor wait. Does nothing for what is reserved already. Can run beside the writer's stores.
+    ///
+    /// # Errors
+    /// `StorageFull` when there is no room; what was reserved before stays.
+    fn reserve(&self, to: u64) -> io::Result<()>;
+
+    /// How far the file is reserved: stores may reach up to here (exclusive).
+    fn reserved(&self) -> u64;
+}
+
+/// How often one call is tried again after an interruption before it counts as failed.
+const INTERRUPTIONS_MAX: usize = 1_000;
+
+/// Reads from `position` on until `buf` is full or the file ends; returns how many bytes were read.
+pub fn read_full(file: &dyn File, buf: &mut [u8], position: u64) -> io::Result<usize> {
+    let mut done = 0;
+    let mut interruptions = 0;
+    while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, position + done as u64) {
+            Ok(0) => break,
+            Ok(count) => done += count.min(rest.len()),
+            Err(error) => interrupted(error, &mut interruptions)?,
+        }
+    }
+    Ok(done)
+}
+
+/// Writes all of `bytes` at `position`, however many calls it takes.
+///
+/// # Errors
+/// The first failure that is not an interruption; some of the bytes may have been written.
+pub fn write_all(file: &dyn File, bytes: &[u8], position: u64) -> io::Result<()> {
+    let mut done = 0;
+    let mut interruptions = 0;
+    while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+        match file.write_at(rest, position + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count.min(rest.len()),
+            Err(error) => interrupted(error, &mut interruptions)?,
+        }
+    }
+    Ok(())
+}
+
+/// Lets a call be tried again after an interruption, but not for ever.
+fn interrupted(error: io::Error, seen: &mut usize) -> io::Result<()> {
+    *seen += 1;
+    if error.kind() == io::ErrorKind::Interrupted && *seen <= INTERRUPTIONS_MAX { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,11 @@
+//! An embeddable commit log: Kafka's model as a library.
+
+pub mod clock;
+mod error;
+pub mod io;
+mod sync;
+mod units;
+
+pub use error::{Error, ErrorKind, Result};
+pub use sync::{Published, Publisher};
+pub use units::{Offset, Position, Timestamp, TopicId};

@@ -1,0 +1,10 @@
+//! The door to everything that threads share: locks, and the small publish points built on atomics.
+//!
+//! All other floors take their locks and atomics from here, so that a model checker can stand in for them.
+//!
+//!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
+
+mod published;
+
+pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub use published::{Published, Publisher};
