@@ -3,9 +3,11 @@
 pub mod clock;
 mod error;
 pub mod io;
+mod record;
 mod sync;
 mod units;
 
 pub use error::{Error, ErrorKind, Result};
+pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use sync::{Published, Publisher};
 pub use units::{Offset, Position, Timestamp, TopicId};
