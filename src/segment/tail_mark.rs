@@ -8,8 +8,8 @@
 //! It is stored after each sync and overwritten by the next batch: the one thing in a segment that is ever
 //! overwritten, and never seen by a reader.
 
-use super::check::check;
 use super::{Fields, SEGMENT_HEADER_LEN};
+use crate::record::{Place, check};
 use crate::{Offset, Position, Timestamp};
 
 /// Length of a tail mark, in bytes.
@@ -51,8 +51,8 @@ pub(crate) enum TailMarkFlaw {
 }
 
 impl TailMark {
-    /// The mark as it lies at `position` of the segment with this salt.
-    pub(crate) fn encode(&self, salt: u64, position: Position) -> [u8; LEN] {
+    /// The mark as it lies at `place`.
+    pub(crate) fn encode(&self, place: Place) -> [u8; LEN] {
         let mut bytes = [0; LEN];
         let fields = [
             u64::from(TAIL_MARK_LEN) | u64::from(self.synced.get()) << 32,
@@ -65,7 +65,7 @@ impl TailMark {
             place.copy_from_slice(&field.to_le_bytes());
         }
         let (crc_place, check_place) = crc_and_check.split_at_mut(4);
-        check_place.copy_from_slice(&check(salt, position.get(), TAIL_MARK_LEN).to_le_bytes());
+        check_place.copy_from_slice(&check(place, TAIL_MARK_LEN).to_le_bytes());
         let mut hasher = crc32fast::Hasher::new();
         hasher.update(check_place);
         hasher.update(rest);
@@ -73,11 +73,11 @@ impl TailMark {
         bytes
     }
 
-    /// Reads the mark that lies at `position` of the segment with this salt; looks at no more than its length.
+    /// Reads the mark that lies at `place`; looks at no more than its length.
     ///
     /// # Errors
     /// When there is none: see [`TailMarkFlaw`].
-    pub(crate) fn decode(bytes: &[u8], salt: u64, position: Position) -> Result<Self, TailMarkFlaw> {
+    pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Self, TailMarkFlaw> {
         let bytes: &[u8; LEN] = bytes.first_chunk().ok_or(TailMarkFlaw::Short { found: bytes.len() })?;
         let short = TailMarkFlaw::Short { found: LEN };
         let mut fields = Fields::new(bytes);
@@ -90,7 +90,7 @@ impl TailMark {
         if length != TAIL_MARK_LEN {
             return Err(TailMarkFlaw::Length { found: length });
         }
-        let expected = check(salt, position.get(), TAIL_MARK_LEN);
+        let expected = check(place, TAIL_MARK_LEN);
         if found_check != expected {
             return Err(TailMarkFlaw::Check { expected, found: found_check });
         }
@@ -98,8 +98,8 @@ impl TailMark {
         if crc != expected {
             return Err(TailMarkFlaw::Checksum { expected, found: crc });
         }
-        if !synced.get().is_multiple_of(8) || synced.get() < SEGMENT_HEADER_LEN || synced > position {
-            return Err(TailMarkFlaw::Synced { position, found: synced });
+        if !synced.get().is_multiple_of(8) || synced.get() < SEGMENT_HEADER_LEN || synced > place.position {
+            return Err(TailMarkFlaw::Synced { position: place.position, found: synced });
         }
         let (Some(offset), Some(last_append_time), Some(manifest_generation)) =
             (fields.u64(), fields.timestamp(), fields.u64())
