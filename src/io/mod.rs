@@ -12,6 +12,17 @@
 //!
 //! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
 
+mod bounds;
+mod disk;
+mod memory;
+mod mmap;
+mod name;
+mod pages;
+mod slot;
+
+pub use disk::DiskDir;
+pub use memory::MemoryDisk;
+
 use crate::sync::Published;
 use std::fmt;
 use std::io;
@@ -140,11 +151,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`.
-    fn map(
-        &self,
-        published: u64,
-        capacity: u64,
-    ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
+    fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
 
     /// Maps the first `len` bytes for reading; all of them count as published. Nobody may write them any
     /// more.

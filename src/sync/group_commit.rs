@@ -210,7 +210,11 @@ impl GroupCommit {
         self.sleepers_of(turns.round).notify_all();
         let failed = turns.failed.is_some();
         drop(turns);
-        if failed { self.durable.wake_all() } else { self.durable.wake() }
+        if failed {
+            self.durable.wake_all()
+        } else {
+            self.durable.wake()
+        }
         self.turns.lock()
     }
 }
