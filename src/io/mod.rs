@@ -140,11 +140,7 @@ pub trait File: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`.
-    fn map(
-        &self,
-        published: u64,
-        capacity: u64,
-    ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
+    fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
 
     /// Maps the first `len` bytes for reading; all of them count as published. Nobody may write them any
     /// more.
