@@ -2,4 +2,6 @@
 //!
 //! How large the heavy suites run is set by `ANNALS_PROOF`; see [`proof`].
 
+#![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
+
 mod proof;
