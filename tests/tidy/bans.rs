@@ -120,7 +120,7 @@ const ENGINES: &[(&str, &[&str], usize)] = &[
     ("parking_lot", &["src/sync/"], 2),
     ("crossbeam_channel", &["src/"], 1),
     ("getrandom", &["src/"], 1),
-    ("crc32fast", &["src/record/"], 2),
+    ("crc32fast", &["src/record/", "src/segment/"], 3),
     ("fastrand", &["src/"], 2),
 ];
 
