@@ -12,6 +12,17 @@
 //!
 //! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
 
+mod bounds;
+mod disk;
+mod memory;
+mod mmap;
+mod name;
+mod pages;
+mod slot;
+
+pub use disk::DiskDir;
+pub use memory::MemoryDisk;
+
 use crate::sync::Published;
 use std::fmt;
 use std::io;

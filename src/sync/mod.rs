@@ -4,7 +4,14 @@
 //!
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
 
+mod gate;
+mod group_commit;
+mod pending;
 mod published;
 
+pub(crate) use gate::{Gate, Ticket};
+pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub use pending::Pending;
+pub(crate) use pending::{Deadline, Place, Progress, block_on};
 pub use published::{Published, Publisher};

@@ -1,0 +1,365 @@
+//! The manifest file: two slots that are never both at risk.
+//!
+//! ```text
+//!     commit 6: write 0, sync, write 1, sync     slot 0 holds 6 on the disk before slot 1 is touched
+//!     commit 7: write 1, sync, write 0, sync     slot 1 is the one whose last sync may have failed unseen
+//! ```
+//!
+//! The generation says which slot is written first: the one that the commit before it wrote last. So the slot
+//! that is overwritten is never the only one known to have reached the disk, even when a sync failed, its pages
+//! stayed in the cache, and the process came back and found both slots good.
+
+use super::codec::{self, PROBE_LEN};
+use super::{Manifest, Slot, SlotFlaw};
+use crate::io::{Access, Dir, File, read_full, write_all};
+use crate::segment::FrameFlaw;
+use crate::{Error, ErrorKind, Result};
+use std::io;
+use std::sync::Arc;
+
+/// The name of the manifest.
+pub(crate) const MANIFEST: &str = "manifest";
+/// The name of a manifest that is being written and is not valid yet. May be removed at any time.
+pub(crate) const MANIFEST_NEW: &str = "manifest-new";
+/// The smallest space that a slot takes, in bytes.
+pub(crate) const SLOT_CAPACITY_MIN: u32 = codec::CAPACITY_MIN;
+
+/// How often a reader beside a writer looks again when it caught both slots in the middle of being written.
+const READ_ATTEMPTS_MAX: usize = 8;
+
+/// The open manifest of a partition that this process writes.
+#[derive(Debug)]
+pub(crate) struct ManifestFile {
+    dir: Arc<dyn Dir>,
+    file: Arc<dyn File>,
+    capacity: u32,
+    /// Of the newest good slot.
+    generation: u64,
+    /// The slot that the next commit writes first: never the only one that is known to be on the disk.
+    first: Slot,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Whoever renamed the file may have failed to sync its name; the next commit does it before all else.
+    NameUnsure,
+    Good,
+    /// What is on the disk is unknown since this happened.
+    Poisoned(Error),
+}
+
+/// In what state the two slots were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SlotReport {
+    /// Both hold the same.
+    Even,
+    /// A commit was cut off between the two. Commit before acting on what the newer one says.
+    Uneven { newer: Slot },
+    /// One cannot be used. The other one may be the older. Commit before acting on what it says.
+    OneBad { bad: Slot, flaw: SlotFlaw },
+}
+
+impl ManifestFile {
+    /// Makes the manifest of a new partition.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is one; `InvalidInput` when `manifest` makes no sense; else what the disk
+    /// says.
+    pub(crate) fn create(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
+        match dir.open(MANIFEST, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::replace(dir, manifest),
+            Err(error) => Err(refused(&**dir, "open", MANIFEST, error)),
+            Ok(_) => Err(refused(&**dir, "create", MANIFEST, io::ErrorKind::AlreadyExists.into())),
+        }
+    }
+
+    /// Puts a manifest in place of whatever is there, in one step.
+    ///
+    /// # Errors
+    /// `InvalidInput` when `manifest` makes no sense; else what the disk says.
+    pub(crate) fn replace(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
+        let capacity = fitting_capacity(manifest)?;
+        write_new(&**dir, manifest, capacity)?;
+        let file = put_in_place(&**dir)?;
+        let generation = manifest.generation;
+        let first = Slot::first_of(generation).other();
+        Ok(Self { dir: Arc::clone(dir), file, capacity, generation, first, state: State::Good })
+    }
+
+    /// Opens the manifest and reads the newest state from it. Writes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, `Unsupported` when either slot is of a newer version, `Corrupt` when both
+    /// are damaged; else what the disk says.
+    pub(crate) fn load(dir: &Arc<dyn Dir>) -> Result<(Self, Manifest, SlotReport)> {
+        let file = open(&**dir, Access::ReadWrite)?;
+        let Found { manifest, capacity, report } = read_slots(&*file)?.choose(&*file)?;
+        let first = match &report {
+            SlotReport::Even => Slot::first_of(manifest.generation).other(),
+            // The newer one may never have reached the disk; the older one did before the newer was written.
+            SlotReport::Uneven { newer } => *newer,
+            SlotReport::OneBad { bad, .. } => *bad,
+        };
+        let generation = manifest.generation;
+        let state = State::NameUnsure;
+        Ok((Self { dir: Arc::clone(dir), file, capacity, generation, first, state }, manifest, report))
+    }
+
+    /// Makes `manifest` what the next load finds, power cut or not, and gives it its generation.
+    ///
+    /// # Errors
+    /// `InvalidInput` and `TooLarge` when `manifest` makes no sense or is too long. What the disk says: when
+    /// it had no room for a longer file, the old state stands and all can go on; after any other failure the
+    /// next load finds the old state or the new one, and until then every commit is `Poisoned`.
+    pub(crate) fn commit(&mut self, manifest: &mut Manifest) -> Result<()> {
+        if let State::Poisoned(cause) = &self.state {
+            let message = format!("the manifest must be loaded again: {cause}");
+            return Err(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
+        }
+        let capacity = fitting_capacity(manifest)?.max(self.capacity);
+        let generation = self.next_generation()?;
+        let before = std::mem::replace(&mut manifest.generation, generation);
+        let result = if capacity > self.capacity {
+            self.grow(manifest, capacity)
+        } else {
+            self.overwrite(manifest).inspect_err(|error| self.state = State::Poisoned(error.clone()))
+        };
+        match result {
+            Ok(()) => {
+                self.generation = generation;
+                self.first = Slot::first_of(generation).other();
+                Ok(())
+            }
+            Err(error) => {
+                manifest.generation = before;
+                Err(error)
+            }
+        }
+    }
+
+    /// The newest generation that was loaded or committed.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Bytes of disk that the file takes.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        2 * u64::from(self.capacity)
+    }
+
+    /// The next generation whose first slot is the one that may be overwritten.
+    fn next_generation(&self) -> Result<u64> {
+        let skip = if Slot::first_of(self.generation.wrapping_add(1)) == self.first { 1 } else { 2 };
+        self.generation.checked_add(skip).ok_or_else(|| {
+            let message =
+                format!("{}: no generation follows {}", self.file.path().display(), self.generation);
+            Error::new(ErrorKind::Corrupt, message)
+        })
+    }
+
+    fn overwrite(&mut self, manifest: &Manifest) -> Result<()> {
+        if let State::NameUnsure = self.state {
+            sync_dir(&*self.dir)?;
+            self.state = State::Good;
+        }
+        let bytes = manifest.encode(self.capacity);
+        for slot in [self.first, self.first.other()] {
+            write(&*self.file, &bytes, slot.position(self.capacity))?;
+            sync(&*self.file)?;
+        }
+        Ok(())
+    }
+
+    fn grow(&mut self, manifest: &Manifest, capacity: u32) -> Result<()> {
+        write_new(&*self.dir, manifest, capacity)?;
+        self.file =
+            put_in_place(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
+        self.capacity = capacity;
+        self.state = State::Good;
+        Ok(())
+    }
+}
+
+/// Reads the newest state beside a process that may be writing it.
+///
+/// # Errors
+/// As [`ManifestFile::load`].
+pub(crate) fn load_read_only(dir: &dyn Dir) -> Result<(Manifest, SlotReport)> {
+    let mut attempt = 1;
+    loop {
+        let file = open(dir, Access::Read)?;
+        match read_slots(&*file)?.choose(&*file) {
+            Ok(found) => return Ok((found.manifest, found.report)),
+            Err(error) if error.kind() == ErrorKind::Corrupt && attempt < READ_ATTEMPTS_MAX => attempt += 1,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What the two slots hold.
+struct Slots {
+    zero: Result<Manifest, SlotFlaw>,
+    one: Result<Manifest, SlotFlaw>,
+    /// The capacity of those that are good.
+    capacity: u32,
+}
+
+/// The state that counts.
+struct Found {
+    manifest: Manifest,
+    capacity: u32,
+    report: SlotReport,
+}
+
+fn read_slots(file: &dyn File) -> Result<Slots> {
+    let (zero, claimed) = match read_probe(file, 0)? {
+        Ok(capacity) => (read_slot(file, 0, capacity)?, Some(capacity)),
+        Err(flaw) => (Err(flaw), None),
+    };
+    if let (Ok(_) | Err(SlotFlaw::Frame(FrameFlaw::Unsupported { .. })), Some(capacity)) = (&zero, claimed) {
+        let one = read_slot(file, u64::from(capacity), capacity)?;
+        return Ok(Slots { zero, one, capacity });
+    }
+    // Slot 0 is bad and its capacity with it, perhaps: slot 1 can only lie where a capacity says.
+    let mut one = Err(SlotFlaw::Frame(FrameFlaw::Short { found: 0 }));
+    let mut capacity = codec::CAPACITY_MIN;
+    while capacity <= codec::CAPACITY_MAX {
+        let position = u64::from(capacity);
+        match read_probe(file, position)? {
+            Ok(claimed) if claimed == capacity => {
+                one = read_slot(file, position, capacity)?;
+                if let Ok(_) | Err(SlotFlaw::Frame(FrameFlaw::Unsupported { .. })) = one {
+                    break;
+                }
+            }
+            Ok(claimed) => one = Err(SlotFlaw::Capacity { found: claimed }),
+            Err(flaw) if capacity == codec::CAPACITY_MIN => one = Err(flaw),
+            Err(_) => {}
+        }
+        capacity *= 2;
+    }
+    Ok(Slots { zero, one, capacity })
+}
+
+impl Slots {
+    /// Takes the newer of the good ones.
+    fn choose(self, file: &dyn File) -> Result<Found> {
+        let path = file.path().display();
+        let Self { zero, one, capacity } = self;
+        for slot in [&zero, &one] {
+            if let Err(flaw @ SlotFlaw::Frame(FrameFlaw::Unsupported { .. })) = slot {
+                return Err(Error::new(ErrorKind::Unsupported, format!("{path}: {flaw}")));
+            }
+        }
+        let (manifest, report) = match (zero, one) {
+            (Ok(zero), Ok(one)) if zero == one => (zero, SlotReport::Even),
+            (Ok(zero), Ok(one)) if zero.generation > one.generation => {
+                (zero, SlotReport::Uneven { newer: Slot::Zero })
+            }
+            (Ok(zero), Ok(one)) if zero.generation < one.generation => {
+                (one, SlotReport::Uneven { newer: Slot::One })
+            }
+            (Ok(zero), Ok(_)) => {
+                let message = format!("{path}: both slots claim generation {} and differ", zero.generation);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+            (Ok(zero), Err(flaw)) => (zero, SlotReport::OneBad { bad: Slot::One, flaw }),
+            (Err(flaw), Ok(one)) => (one, SlotReport::OneBad { bad: Slot::Zero, flaw }),
+            (Err(zero), Err(one)) => {
+                let message = format!("{path}: both slots are damaged: slot 0: {zero}; slot 1: {one}");
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+        };
+        Ok(Found { manifest, capacity, report })
+    }
+}
+
+/// The capacity that the slot at `position` claims.
+fn read_probe(file: &dyn File, position: u64) -> Result<Result<u32, SlotFlaw>> {
+    let bytes = read(file, PROBE_LEN, position)?;
+    Ok(codec::probe(&bytes))
+}
+
+fn read_slot(file: &dyn File, position: u64, capacity: u32) -> Result<Result<Manifest, SlotFlaw>> {
+    // The capacity is at most `CAPACITY_MAX`, and no more is allocated than the file has.
+    let len = file.len().map_err(|error| Error::io("read the length of", file.path(), error))?;
+    let slot_len = u64::from(capacity);
+    let left = len.saturating_sub(position);
+    if left < slot_len {
+        return Ok(Err(SlotFlaw::Short { expected: slot_len, found: left }));
+    }
+    let bytes = read(file, usize::try_from(capacity).unwrap_or(usize::MAX), position)?;
+    Ok(Manifest::decode(&bytes))
+}
+
+fn read(file: &dyn File, len: usize, position: u64) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let found = read_full(file, &mut bytes, position).map_err(|error| {
+        Error::io(format_args!("read {len} bytes at position {position} of"), file.path(), error)
+    })?;
+    bytes.truncate(found);
+    Ok(bytes)
+}
+
+/// Checks `manifest` and says how large its slots must be.
+fn fitting_capacity(manifest: &Manifest) -> Result<u32> {
+    manifest.check().map_err(|flaw| {
+        let message = format!("a manifest that makes no sense was not written: {flaw}");
+        Error::with_source(ErrorKind::InvalidInput, message, flaw)
+    })?;
+    codec::capacity_for(manifest.encoded_len()).ok_or_else(|| {
+        let (found, max) = (manifest.encoded_len(), codec::CAPACITY_MAX);
+        let count = manifest.segments.len();
+        let message = format!("a manifest of {count} segments takes {found} bytes: the limit is {max} bytes");
+        Error::new(ErrorKind::TooLarge, message)
+    })
+}
+
+/// Writes both slots of a file that is not the manifest yet. When this fails, nothing has changed.
+fn write_new(dir: &dyn Dir, manifest: &Manifest, capacity: u32) -> Result<()> {
+    match dir.remove(MANIFEST_NEW) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(refused(dir, "remove", MANIFEST_NEW, error));
+        }
+        _ => {}
+    }
+    let file = dir.create(MANIFEST_NEW).map_err(|error| refused(dir, "create", MANIFEST_NEW, error))?;
+    let len = 2 * u64::from(capacity);
+    file.allocate(0, len)
+        .map_err(|error| Error::io(format_args!("reserve {len} bytes of"), file.path(), error))?;
+    let bytes = manifest.encode(capacity);
+    for slot in [Slot::Zero, Slot::One] {
+        write(&*file, &bytes, slot.position(capacity))?;
+    }
+    sync(&*file)
+}
+
+/// Makes the new file the manifest, for good. It is opened anew, so that errors call it by its name.
+fn put_in_place(dir: &dyn Dir) -> Result<Arc<dyn File>> {
+    dir.rename(MANIFEST_NEW, MANIFEST).map_err(|error| refused(dir, "rename", MANIFEST_NEW, error))?;
+    sync_dir(dir)?;
+    open(dir, Access::ReadWrite)
+}
+
+fn open(dir: &dyn Dir, access: Access) -> Result<Arc<dyn File>> {
+    dir.open(MANIFEST, access).map_err(|error| refused(dir, "open", MANIFEST, error))
+}
+
+fn write(file: &dyn File, bytes: &[u8], position: u64) -> Result<()> {
+    write_all(file, bytes, position).map_err(|error| {
+        Error::io(format_args!("write {} bytes at position {position} of", bytes.len()), file.path(), error)
+    })
+}
+
+fn sync(file: &dyn File) -> Result<()> {
+    file.sync().map_err(|error| Error::io("sync", file.path(), error))
+}
+
+fn sync_dir(dir: &dyn Dir) -> Result<()> {
+    dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
+}
+
+fn refused(dir: &dyn Dir, action: &'static str, name: &str, error: io::Error) -> Error {
+    Error::io(action, &dir.path().join(name), error)
+}

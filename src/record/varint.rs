@@ -1,0 +1,238 @@
+//! Kafka's variable-length integers: zig-zag, then 7 bits a byte, the lowest first.
+//!
+//! ```text
+//!     0 -> 00    -1 -> 01    1 -> 02    63 -> 7e    -64 -> 7f    64 -> 80 01
+//! ```
+
+/// Bytes that a `varint` (32 bits) takes at most.
+pub(crate) const VARINT_LEN_MAX: usize = 5;
+
+/// Bytes that a `varlong` (64 bits) takes at most.
+pub(crate) const VARLONG_LEN_MAX: usize = 10;
+
+/// How many bytes `value` takes.
+#[inline]
+pub(crate) const fn varint_len(value: i32) -> usize {
+    varlong_len(value as i64)
+}
+
+/// How many bytes `value` takes.
+#[inline]
+pub(crate) const fn varlong_len(value: i64) -> usize {
+    let bits = 64 - (zigzag(value) | 1).leading_zeros();
+    bits.div_ceil(7) as usize
+}
+
+const fn zigzag(value: i64) -> u64 {
+    (value << 1 ^ value >> 63).cast_unsigned()
+}
+
+const fn unzigzag(raw: u64) -> i64 {
+    (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
+}
+
+/// A few integers on their way into a buffer: they are gathered on the stack, so that the buffer grows once
+/// for all of them.
+#[derive(Debug)]
+pub(crate) struct Gather<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Gather<N> {
+    #[inline]
+    pub(crate) const fn new() -> Self {
+        Self { bytes: [0; N], len: 0 }
+    }
+
+    /// What was gathered.
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// # Panics
+    /// When `N` is too small for what is gathered, which is a bug of whoever chose it.
+    #[inline]
+    pub(crate) fn byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    /// A 32-bit integer encodes as the same number does in 64 bits.
+    #[inline]
+    pub(crate) fn varint(&mut self, value: i32) {
+        self.varlong(i64::from(value));
+    }
+
+    #[inline]
+    pub(crate) fn varlong(&mut self, value: i64) {
+        let mut rest = zigzag(value);
+        while rest >= 0x80 {
+            self.byte(rest.to_le_bytes()[0] | 0x80);
+            rest >>= 7;
+        }
+        self.byte(rest.to_le_bytes()[0]);
+    }
+}
+
+/// A place in `bytes` from which integers are read. Nothing is read beyond the end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    #[inline]
+    pub(crate) const fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// How many bytes lie before this place.
+    #[inline]
+    pub(crate) const fn at(&self) -> usize {
+        self.at
+    }
+
+    /// How many bytes are left.
+    #[inline]
+    pub(crate) const fn left(&self) -> usize {
+        self.bytes.len().saturating_sub(self.at)
+    }
+
+    /// A cursor over the next `len` bytes alone, in the same buffer; this one moves behind them.
+    #[inline]
+    pub(crate) fn fork(&mut self, len: usize) -> Option<Self> {
+        let at = self.at;
+        let end = at.checked_add(len)?;
+        let bytes = self.bytes.get(..end)?;
+        self.at = end;
+        Some(Self { bytes, at })
+    }
+
+    #[inline]
+    pub(crate) fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    /// The next `len` bytes.
+    #[inline]
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let end = self.at.checked_add(len)?;
+        let taken = self.bytes.get(self.at..end)?;
+        self.at = end;
+        Some(taken)
+    }
+
+    /// None when the bytes end early, or hold more than 32 bits, or more than 5 bytes.
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Option<i32> {
+        let raw = self.raw(VARINT_LEN_MAX)?;
+        let raw = u32::try_from(raw).ok()?;
+        Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+    }
+
+    /// None when the bytes end early, or hold more than 64 bits, or more than 10 bytes.
+    #[inline]
+    pub(crate) fn varlong(&mut self) -> Option<i64> {
+        self.raw(VARLONG_LEN_MAX).map(unzigzag)
+    }
+
+    #[inline]
+    fn raw(&mut self, len_max: usize) -> Option<u64> {
+        let first = self.byte()?;
+        if first < 0x80 {
+            return Some(u64::from(first));
+        }
+        self.raw_rest(first, len_max)
+    }
+
+    /// The rest of an integer whose first byte says that more follow.
+    fn raw_rest(&mut self, first: u8, len_max: usize) -> Option<u64> {
+        let mut raw = u64::from(first & 0x7f);
+        for index in 1..len_max {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            let shift = 7 * index;
+            if bits << shift >> shift != bits {
+                return None; // the tenth byte has room for one bit
+            }
+            raw |= bits << shift;
+            if byte < 0x80 {
+                return Some(raw);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the definition: what each number looks like at the borders of one more byte.
+    const TABLE: &[(i64, &[u8])] = &[
+        (0, &[0x00]),
+        (-1, &[0x01]),
+        (1, &[0x02]),
+        (63, &[0x7e]),
+        (-64, &[0x7f]),
+        (64, &[0x80, 0x01]),
+        (-65, &[0x81, 0x01]),
+        (8_191, &[0xfe, 0x7f]),
+        (-8_192, &[0xff, 0x7f]),
+        (8_192, &[0x80, 0x80, 0x01]),
+        (-8_193, &[0x81, 0x80, 0x01]),
+        (1_048_575, &[0xfe, 0xff, 0x7f]),
+        (-1_048_576, &[0xff, 0xff, 0x7f]),
+        (1_048_576, &[0x80, 0x80, 0x80, 0x01]),
+        (134_217_727, &[0xfe, 0xff, 0xff, 0x7f]),
+        (134_217_728, &[0x80, 0x80, 0x80, 0x80, 0x01]),
+        (i32::MAX as i64, &[0xfe, 0xff, 0xff, 0xff, 0x0f]),
+        (i32::MIN as i64, &[0xff, 0xff, 0xff, 0xff, 0x0f]),
+        (i32::MAX as i64 + 1, &[0x80, 0x80, 0x80, 0x80, 0x10]),
+        (17_179_869_183, &[0xfe, 0xff, 0xff, 0xff, 0x7f]),
+        (17_179_869_184, &[0x80, 0x80, 0x80, 0x80, 0x80, 0x01]),
+        (i64::MAX, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+        (i64::MIN, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+    ];
+
+    #[test]
+    fn the_table_reads_and_writes_both_ways() {
+        for &(value, bytes) in TABLE {
+            let mut gather = Gather::<VARLONG_LEN_MAX>::new();
+            gather.varlong(value);
+            assert_eq!(gather.as_slice(), bytes, "{value}");
+            assert_eq!(varlong_len(value), bytes.len(), "{value}");
+            let mut cursor = Cursor::new(bytes, 0);
+            assert_eq!((cursor.varlong(), cursor.left()), (Some(value), 0), "{value}");
+            let narrow = i32::try_from(value).ok();
+            assert_eq!(Cursor::new(bytes, 0).varint(), narrow, "{value}");
+            assert!(narrow.is_none_or(|narrow| varint_len(narrow) == bytes.len()), "{value}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_an_integer_is_refused() {
+        for &(value, bytes) in TABLE {
+            for len in 0..bytes.len() {
+                assert_eq!(Cursor::new(&bytes[..len], 0).varlong(), None, "{value} cut to {len}");
+                assert_eq!(Cursor::new(&bytes[..len], 0).varint(), None, "{value} cut to {len}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_integer_that_is_too_long_or_too_large_is_refused() {
+        let nine = [0xff; 9];
+        assert_eq!(Cursor::new(&[&nine[..], &[0x02]].concat(), 0).varlong(), None, "65 bits");
+        assert_eq!(Cursor::new(&[&nine[..], &[0x81, 0x00]].concat(), 0).varlong(), None, "11 bytes");
+        assert_eq!(Cursor::new(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 0).varint(), None, "6 bytes");
+        assert_eq!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x1f], 0).varint(), None, "33 bits");
+        // Longer than need be, within the bounds: Kafka's own reader takes it, and so do we.
+        assert_eq!(Cursor::new(&[0x80, 0x00], 0).varint(), Some(0));
+    }
+}
