@@ -4,7 +4,9 @@
 //! what was found, in which file and where. It is one word wide, and cheap to clone, because one failed sync
 //! answers every waiter of a group commit.
 
+use crate::Offset;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -28,6 +30,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Cause>,
+    lost: Option<Range<Offset>>,
 }
 
 /// The cause of an error, shared by all clones of it.
@@ -76,12 +79,18 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind with this message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), source: None, lost: None }))
     }
 
     /// The same with the error that caused it.
     pub fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<Cause>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: Some(source.into()) }))
+        Self(Arc::new(Inner { kind, message: message.into(), source: Some(source.into()), lost: None }))
+    }
+
+    /// Records that were lost to damage, and that salvage has given up.
+    pub(crate) fn lost(range: Range<Offset>) -> Self {
+        let message = format!("offsets {} to {} (exclusive) were lost to damage", range.start, range.end);
+        Self(Arc::new(Inner { kind: ErrorKind::Corrupt, message, source: None, lost: Some(range) }))
     }
 
     /// What the operating system said while we did `action` (as in "write 40 bytes at position 4096 of") to
@@ -89,6 +98,13 @@ impl Error {
     pub(crate) fn io(action: impl fmt::Display, path: &Path, source: std::io::Error) -> Self {
         let kind = kind_of(&source);
         Self::with_source(kind, format!("cannot {action} {}: {source}", path.display()), source)
+    }
+
+    /// The offsets that were lost to damage, when that is what the error says. A reader that is asked again
+    /// goes on behind them.
+    #[must_use]
+    pub fn lost_range(&self) -> Option<Range<Offset>> {
+        self.0.lost.clone()
     }
 
     /// What the caller can do about it.

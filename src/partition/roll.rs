@@ -14,7 +14,7 @@ use super::options::{ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
 use super::writer::State;
 use crate::segment::{
-    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, SegmentAccess, SegmentHeader, SegmentPlan,
+    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader, SegmentPlan,
     SegmentWrite, TAIL_MARK_LEN, index,
 };
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -177,7 +177,7 @@ impl Shared {
         if let Some(sealed) = sealed {
             sealed.punch_reserve()?;
         }
-        self.store_index(&old, seal.end);
+        self.store_index(&old, &seal);
         // From the file it is loaded when it is needed.
         old.set_index(None);
         self.enforce_retention_locked(admin)
@@ -185,7 +185,7 @@ impl Shared {
 
     /// Gives a segment the name that its first offset asks for. The name is for people and tools: recovery
     /// goes by the sequence in the header, so a crash in between costs nothing.
-    pub(super) fn name_by_offset(&self, segment: &crate::segment::Segment) -> Result<()> {
+    pub(super) fn name_by_offset(&self, segment: &Segment) -> Result<()> {
         let (from, to) = (segment.name(), FileName::Log(segment.first_offset()).to_string());
         if from == to {
             return Ok(());
@@ -198,10 +198,10 @@ impl Shared {
     }
 
     /// Writes the index files of a segment. They are caches: what cannot be written is rebuilt when needed.
-    pub(super) fn store_index(&self, segment: &Arc<crate::segment::Segment>, end: Position) {
+    pub(super) fn store_index(&self, segment: &Segment, seal: &Seal) {
         if let Some(loaded) = segment.loaded_index() {
-            let owner = segment.header().index_owner(segment.first_offset());
-            drop(index::store(&*self.dir, segment.first_offset(), &loaded.encode(owner, end)));
+            let encoded = loaded.encode(seal.end, seal.max_timestamp);
+            drop(index::store(&*self.dir, segment.first_offset(), &encoded));
         }
     }
 }

@@ -5,6 +5,7 @@ use super::verify::read_batch;
 use super::{BATCH_ALIGN, BatchHeader, Flaw, Place};
 use crate::{Error, Offset, Position};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What a chunk held.
@@ -30,15 +31,16 @@ pub(crate) struct Damage {
 
 /// Verifies the whole batches that `buf`, read at `place`, begins with: at least one, else what is wrong with
 /// it. Offsets follow each other without a gap, from `expected` on. A bad or cut batch behind a good one ends
-/// the chunk, and is the first of the next.
+/// the chunk, and is the first of the next. The records shown begin at the first offset wanted; no batch is
+/// looked at that begins at the end of what is wanted, or behind it.
 pub(crate) fn verify_chunk(
     buf: Vec<u8>,
     place: Place,
     expected: Offset,
-    from: Offset,
+    wanted: Range<Offset>,
     batch_len_max: u32,
 ) -> Result<Verified, Damage> {
-    verify(buf, place, expected, from, batch_len_max, |found, expected| found == expected)
+    verify(buf, place, expected, wanted, batch_len_max, |found, expected| found == expected)
 }
 
 /// The same for a compacted segment, where offsets grow and may have gaps.
@@ -46,23 +48,23 @@ pub(crate) fn verify_compacted_chunk(
     buf: Vec<u8>,
     place: Place,
     least: Offset,
-    from: Offset,
+    wanted: Range<Offset>,
     batch_len_max: u32,
 ) -> Result<Verified, Damage> {
-    verify(buf, place, least, from, batch_len_max, |found, least| found >= least)
+    verify(buf, place, least, wanted, batch_len_max, |found, least| found >= least)
 }
 
 fn verify(
     buf: Vec<u8>,
     place: Place,
     expected: Offset,
-    from: Offset,
+    wanted: Range<Offset>,
     batch_len_max: u32,
     follows: fn(Offset, Offset) -> bool,
 ) -> Result<Verified, Damage> {
     let mut run = Run::new(expected);
-    while run.next_at < buf.len() {
-        let Err(flaw) = run.step(&buf, place, from, batch_len_max, follows) else { continue };
+    while run.next_at < buf.len() && run.expected < wanted.end {
+        let Err(flaw) = run.step(&buf, place, wanted.start, batch_len_max, follows) else { continue };
         if run.batches > 0 {
             break;
         }
@@ -71,7 +73,7 @@ fn verify(
     if run.batches == 0 {
         return Err(Damage { flaw: Flaw::Blank, position: place.position, offset: expected });
     }
-    Ok(run.finish(buf, from))
+    Ok(run.finish(buf, wanted.start))
 }
 
 /// How far a chunk is verified, and what of it was asked for.

@@ -168,8 +168,9 @@ impl PreparedSegment {
         &self.header
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// How far space is reserved.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.opened.reserved()
     }
 
     /// Reserves the first step, so that the first appends find it ready.
@@ -345,13 +346,8 @@ impl ActiveSegment {
 
     /// What is known of the segment if it ends here.
     pub(crate) fn seal_facts(&self) -> Seal {
-        Seal {
-            end: self.end.position,
-            end_offset: self.end.next_offset,
-            digest: self.end.digest,
-            last_append_time: self.end.last_append_time,
-            max_timestamp: self.end.max_timestamp,
-        }
+        Seal::from(self.end)
+    }
     }
 
     /// Ends the segment. What is not durable yet becomes so by [`SealedTail::advance_durable`].

@@ -1,6 +1,6 @@
 //! The half of a segment that readers hold.
 
-use super::{Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
+use super::{Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
 use crate::io::{self, Access, Dir, File, MapReader};
 use crate::sync::{Mutex, Published};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
@@ -107,6 +107,19 @@ pub(crate) struct SegmentParts {
     pub(crate) durable: Published,
 }
 
+impl From<Checkpoint> for Seal {
+    /// A segment that ends here.
+    fn from(end: Checkpoint) -> Self {
+        Self {
+            end: end.position,
+            end_offset: end.next_offset,
+            digest: end.digest,
+            last_append_time: end.last_append_time,
+            max_timestamp: end.max_timestamp,
+        }
+    }
+}
+
 impl Segment {
     /// The segment that is being appended to, with its open file and growing index.
     pub(crate) fn open(parts: SegmentParts, opened: Arc<Opened>, index: Index) -> Self {
@@ -195,6 +208,10 @@ impl Segment {
         &self.header
     }
 
+    pub(crate) fn access(&self) -> SegmentAccess {
+        self.access
+    }
+
     pub(crate) fn salt(&self) -> u64 {
         self.header.salt
     }
@@ -255,6 +272,9 @@ impl Segment {
     /// The open file, which is opened now if it is not.
     pub(crate) fn opened(&self) -> Result<Arc<Opened>> {
         let mut opened = self.opened.lock();
+        if self.is_evicted() {
+            return Err(self.gone());
+        }
         if let Some(opened) = &*opened {
             return Ok(opened.clone());
         }
@@ -265,10 +285,10 @@ impl Segment {
 
     fn open_file(&self) -> Result<Opened> {
         let name = self.name();
-        let file = self
-            .dir
-            .open(&name, Access::Read)
-            .map_err(|error| Error::io("open the segment", &self.path(), error))?;
+        let file = self.dir.open(&name, Access::Read).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if self.is_deleted() => self.gone(),
+            _ => Error::io("open the segment", &self.path(), error),
+        })?;
         let found = read_header(&*file)?.map_err(|flaw| self.damaged(&flaw))?;
         if found != self.header {
             return Err(Error::new(
@@ -320,9 +340,26 @@ impl Segment {
         self.deleted.load(Ordering::Acquire)
     }
 
-    /// Tells readers of the deleted segment to let go of it.
+    /// Takes the deleted segment from readers that still hold it, and gives its space back.
     pub(crate) fn evict(&self) {
+        let mut opened = self.opened.lock();
         self.evicted.store(true, Ordering::Release);
+        *opened = None;
+    }
+
+    /// The error of a reader that comes too late.
+    fn gone(&self) -> Error {
+        let message = format!("the records from offset {} on were deleted", self.first_offset);
+        Error::new(ErrorKind::OutOfRange, message)
+    }
+
+    /// Whether its file is open, so that it takes disk space even after it was deleted.
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened.lock().is_some()
+    }
+
+    pub(crate) fn dir(&self) -> &Arc<dyn Dir> {
+        &self.dir
     }
 
     pub(crate) fn is_evicted(&self) -> bool {

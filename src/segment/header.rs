@@ -81,6 +81,11 @@ pub(crate) enum HeaderFlaw {
 }
 
 impl SegmentHeader {
+    /// Whose the index of the segment is, when its first batch has this offset or a later one.
+    pub(crate) fn index_owner(&self, first_offset: crate::Offset) -> super::IndexOwner {
+        super::IndexOwner { salt: self.salt, sequence: self.sequence, first_offset }
+    }
+
     /// The header as it lies on disk.
     pub(crate) fn encode(&self) -> [u8; LEN] {
         let mut bytes = FRAME.begin(LEN);

@@ -7,12 +7,26 @@
 //!     └────────────────┴─────────┴─────────┴── ─ ─┴─────────┴───────────┴─────────────────
 //! ```
 
+mod active;
+mod digest;
 mod fields;
 mod frame;
+mod handle;
 mod header;
 pub(crate) mod index;
 mod name;
+mod reserve;
 mod tail_mark;
+mod walk;
+
+pub(crate) use active::{
+    ActiveSegment, Checkpoint, PreparedSegment, Room, SealedTail, SegmentPlan, SegmentWrite, punch_beyond,
+};
+pub(crate) use digest::Digest;
+pub use handle::Segment;
+pub(crate) use handle::{Opened, Seal, SegmentAccess, SegmentParts, read_header};
+pub(crate) use reserve::ReserveSteps;
+pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
 
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};

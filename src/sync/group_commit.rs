@@ -94,10 +94,10 @@ impl GroupCommit {
 
     /// Asks whether `goal` is durable, and to be woken when it may be.
     pub(crate) fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if let Some(ticket) = place.ticket.take() {
+        if let Some(ticket) = place.durable.take() {
             self.durable.leave(ticket);
         }
-        place.ticket = Some(self.durable.enroll(goal, context.waker().clone()));
+        place.durable = Some(self.durable.enroll(goal, context.waker().clone()));
         let failed = self.turns.lock().failed.clone();
         if self.durable() >= goal {
             self.forget(place);
@@ -114,7 +114,7 @@ impl GroupCommit {
 
     /// Takes a future off the list of those to wake.
     pub(crate) fn forget(&self, place: &mut Place) {
-        if let Some(ticket) = place.ticket.take() {
+        if let Some(ticket) = place.durable.take() {
             self.durable.leave(ticket);
         }
     }

@@ -32,10 +32,11 @@ enum Step<T> {
     Taken,
 }
 
-/// Where a future stands in the queues of what it waits for.
+/// Where a future stands in the queues of what it waits for. The queues number their tickets each for itself.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) written: Option<Ticket>,
+    pub(crate) durable: Option<Ticket>,
 }
 
 /// Something that advances towards goals.

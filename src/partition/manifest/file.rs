@@ -138,6 +138,11 @@ impl ManifestFile {
         }
     }
 
+    /// Whether a commit may still succeed.
+    pub(crate) fn is_usable(&self) -> bool {
+        !matches!(self.state, State::Poisoned(_))
+    }
+
     /// The newest generation that was loaded or committed.
     pub(crate) fn generation(&self) -> u64 {
         self.generation

@@ -1,0 +1,212 @@
+//! Reading from any offset to the end: verified copies, a run of batches at a time.
+//!
+//! ```text
+//!     next offset ──locate──▶ segment, position ──copy──▶ buffer ──verify──▶ Records
+//!          ▲                                                                   │
+//!          └──────────────────────────── advance ◀─────────────────────────────┘
+//! ```
+
+use super::lookup;
+use super::shared::Shared;
+use super::view::{View, check_range};
+use super::{Partition, ReadLevel};
+use crate::record::{Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk};
+use crate::segment::{Layout, Segment};
+use crate::{Error, ErrorKind, Offset, Position, Result};
+use std::sync::Arc;
+
+/// Bytes that are copied and verified at once, unless a batch is larger.
+const CHUNK_LEN: usize = 128 << 10;
+/// The first bytes of a chunk that is read to look for something.
+pub(super) const PROBE_LEN: usize = 8 << 10;
+
+/// Goes through a partition's records in order, from an offset to the end of what it may see.
+///
+/// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
+/// again later, it goes on with what has come meanwhile. See [`Partition::read`].
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    level: ReadLevel,
+    cursor: Cursor,
+}
+
+/// Where a reader is.
+#[derive(Debug)]
+pub(super) struct Cursor {
+    pub(super) next: Offset,
+    /// The segment it is in, and where in it; looked up anew when there is none.
+    pub(super) held: Option<Held>,
+    pub(super) rewinds: u64,
+}
+
+/// A place in a segment.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) segment: Arc<Segment>,
+    pub(super) position: Position,
+    /// The base offset of the batch at the position.
+    pub(super) base_offset: Offset,
+}
+
+impl Reader {
+    pub(super) fn new(partition: &Partition, from: Offset) -> Self {
+        let shared = partition.shared().clone();
+        let level = shared.options.read_level;
+        let rewinds = shared.view().rewinds;
+        Self { shared, level, cursor: Cursor { next: from, held: None, rewinds } }
+    }
+
+    /// Sees what this level allows. Default: the partition's [`read_level`].
+    ///
+    /// [`read_level`]: crate::PartitionOptions::read_level
+    #[must_use]
+    pub fn level(mut self, level: ReadLevel) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// The offset of the next record it will return, or a smaller one where offsets have gaps.
+    #[must_use]
+    pub fn position(&self) -> Offset {
+        self.cursor.next
+    }
+
+    /// Goes on from `offset`, which may lie anywhere in the log.
+    pub fn seek(&mut self, offset: Offset) {
+        self.cursor.next = offset;
+        self.cursor.held = None;
+    }
+
+    /// The records that come next, at most some 128 KiB of batches, but at least one batch.
+    ///
+    /// # Errors
+    /// - `OutOfRange`: the offset lies below the log start or beyond the end.
+    /// - `Corrupt`: what lies there is damaged; the message names file, position and offset. The reader does
+    ///   not move. Or the records were lost to damage before; then the next call goes on behind them.
+    /// - `Unsupported`: a batch is compressed in a way that is not compiled in.
+    /// - `Io`: a read failed.
+    fn read_next(&mut self) -> Result<Option<Records>> {
+        let end = self.shared.end_at(self.level);
+        let view = self.shared.view();
+        loop {
+            self.cursor.follow(&view);
+            if self.cursor.next == end {
+                return Ok(None);
+            }
+            if self.cursor.held.is_none() {
+                check_range(self.cursor.next, view.log_start, end)?;
+                if let Some(lost) = view.lost_at(self.cursor.next) {
+                    let from = self.cursor.next;
+                    self.cursor.next = lost.to;
+                    return Err(Error::lost(from..lost.to));
+                }
+                self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
+            }
+            match self.cursor.read_held(self.level, end)? {
+                Progress::Records(records) => return Ok(Some(records)),
+                Progress::Empty => {}
+                Progress::SegmentEnd { end_offset } => {
+                    self.cursor.next = self.cursor.next.max(end_offset);
+                    self.cursor.held = None;
+                }
+                Progress::LogEnd => return Ok(None),
+            }
+        }
+    }
+}
+
+/// What one step came to.
+enum Progress {
+    Records(Records),
+    /// Batches without a record to show.
+    Empty,
+    /// The segment goes up to this offset (exclusive), and there may be more in the next.
+    SegmentEnd { end_offset: Offset },
+    /// There is no more to see yet.
+    LogEnd,
+}
+
+impl Cursor {
+    /// Lets go of a place that is no longer one.
+    fn follow(&mut self, view: &View) {
+        let rewound = self.rewinds != view.rewinds;
+        self.rewinds = view.rewinds;
+        if rewound || self.held.as_ref().is_some_and(|held| held.segment.is_evicted()) {
+            self.held = None;
+        }
+    }
+
+    /// Reads on in the segment that is held.
+    fn read_held(&mut self, level: ReadLevel, until: Offset) -> Result<Progress> {
+        let Some(held) = &mut self.held else { return Ok(Progress::LogEnd) };
+        let limit = match level {
+            ReadLevel::Written => held.segment.written(),
+            ReadLevel::Durable => held.segment.durable(),
+        };
+        if held.position >= limit || held.base_offset >= until {
+            let is_read = limit == held.segment.written() && held.position >= limit;
+            return Ok(match held.segment.end_offset().filter(|_| is_read) {
+                Some(end_offset) => Progress::SegmentEnd { end_offset },
+                None => Progress::LogEnd,
+            });
+        }
+        let found = read_chunk(held, self.next, until, limit, CHUNK_LEN)?;
+        held.advance(&found)?;
+        self.next = self.next.max(found.next_offset);
+        if found.records.is_empty() { Ok(Progress::Empty) } else { Ok(Progress::Records(found.records)) }
+    }
+}
+
+impl Held {
+    /// Moves behind what was found.
+    pub(super) fn advance(&mut self, found: &Verified) -> Result<()> {
+        let next = self.position.checked_add(found.consumed);
+        self.position = next.ok_or_else(|| {
+            let path = self.segment.path();
+            Error::new(ErrorKind::Corrupt, format!("{}: batches beyond 4 GiB", path.display()))
+        })?;
+        self.base_offset = found.next_offset;
+        Ok(())
+    }
+}
+
+/// Copies and verifies whole batches from where `held` is: at least one, about `len` bytes of them, none at
+/// or beyond the offset `until` or the position `limit`. Shows the records from offset `from` on.
+pub(super) fn read_chunk(
+    held: &Held,
+    from: Offset,
+    until: Offset,
+    limit: Position,
+    len: usize,
+) -> Result<Verified> {
+    let left = usize::try_from(limit.since(held.position)).unwrap_or(usize::MAX);
+    let damaged = |damage: Damage| damage.to_error(held.segment.path().display());
+    match read_once(held, from, until, len.min(left))? {
+        Err(Damage { flaw: Flaw::Incomplete { needed }, .. }) if needed <= left && len < left => {
+            read_once(held, from, until, needed.max(len.min(left)))?.map_err(damaged)
+        }
+        other => other.map_err(damaged),
+    }
+}
+
+fn read_once(held: &Held, from: Offset, until: Offset, len: usize) -> Result<Result<Verified, Damage>> {
+    let mut buf = vec![0; len];
+    held.segment.read(&mut buf, held.position)?;
+    let place = Place { salt: held.segment.salt(), position: held.position };
+    let verify = match held.segment.layout() {
+        Layout::Dense => verify_chunk,
+        Layout::Compacted => verify_compacted_chunk,
+    };
+    Ok(verify(buf, place, held.base_offset, from..until, u32::MAX))
+}
+
+impl Iterator for Reader {
+    type Item = Result<Records>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read_next().transpose()
+    }
+}
+
+const _: () = assert!(PROBE_LEN > HEADER_LEN);

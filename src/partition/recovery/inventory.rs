@@ -1,0 +1,156 @@
+//! Which files there are, and whose they are.
+
+use crate::io::{Access, Dir, EntryKind, File};
+use crate::partition::manifest::{MANIFEST_NEW, Manifest, SegmentEntry};
+use crate::segment::{FileName, HeaderFlaw, SEGMENT_HEADER_LEN, SegmentHeader, read_header};
+use crate::{Error, ErrorKind, Offset, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The files of a partition's directory that bear our names.
+#[derive(Debug, Default)]
+pub(crate) struct Inventory {
+    /// Segment files with a good header of this partition, by sequence.
+    pub(crate) segments: BTreeMap<u64, SegmentFile>,
+    /// Files with a segment's name and no good header of ours: what they are.
+    pub(crate) strange: BTreeMap<String, HeaderFlaw>,
+    /// Segment files of another partition or topic.
+    pub(crate) foreign: BTreeSet<String>,
+    /// First offsets of index files.
+    pub(crate) indexes: BTreeSet<Offset>,
+    /// Whether a manifest that was never put in place is there.
+    pub(crate) has_new_manifest: bool,
+}
+
+/// One segment file.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentFile {
+    pub(crate) name: String,
+    pub(crate) header: SegmentHeader,
+    pub(crate) len: u64,
+    pub(crate) file: Arc<dyn File>,
+}
+
+/// Whose files are looked for.
+pub(crate) type Owner = (crate::TopicId, u32);
+
+impl Inventory {
+    /// Looks at all names in `dir` and at the headers of segment files. Opens nothing that is not a regular
+    /// file.
+    ///
+    /// # Errors
+    /// When the directory or a header cannot be read.
+    pub(crate) fn take(dir: &dyn Dir, owner: Option<Owner>) -> Result<Self> {
+        let mut inventory = Self::default();
+        let entries = dir.list().map_err(|error| Error::io("list", dir.path(), error))?;
+        for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
+            match FileName::parse(&entry.name) {
+                Some(FileName::Log(_) | FileName::Next { .. }) => inventory.add(dir, &entry.name, owner)?,
+                Some(FileName::Index(offset) | FileName::TimeIndex(offset)) => {
+                    inventory.indexes.insert(offset);
+                }
+                Some(FileName::Torn { .. }) => {}
+                None => inventory.has_new_manifest |= entry.name == MANIFEST_NEW,
+            }
+        }
+        Ok(inventory)
+    }
+
+    fn add(&mut self, dir: &dyn Dir, name: &str, owner: Option<Owner>) -> Result<()> {
+        let path = dir.path().join(name);
+        let file = match dir.open(name, Access::Read) {
+            Ok(file) => file,
+            // Deleted by its writer since it was listed: a reader beside it looks again if it needs the file.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io("open the segment", &path, error)),
+        };
+        let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
+        let header = match read_header(&*file)? {
+            Ok(header) => header,
+            Err(flaw) => {
+                self.strange.insert(name.to_owned(), flaw);
+                return Ok(());
+            }
+        };
+        if owner.is_some_and(|owner| owner != (header.topic, header.partition)) {
+            self.foreign.insert(name.to_owned());
+            return Ok(());
+        }
+        let sequence = header.sequence;
+        self.segments.insert(sequence, SegmentFile { name: name.to_owned(), header, len, file });
+        Ok(())
+    }
+
+    /// The file of a segment that the manifest lists.
+    ///
+    /// # Errors
+    /// `Corrupt` when it is missing or shorter than its end, or its header is damaged; `Unsupported` when its
+    /// header is of a newer version.
+    pub(crate) fn listed(&self, dir: &dyn Dir, entry: &SegmentEntry) -> Result<&SegmentFile> {
+        let expected = FileName::Log(entry.first_offset).to_string();
+        let Some(found) = self.segments.get(&entry.sequence) else {
+            return Err(self.missing(dir, entry, &expected));
+        };
+        if found.len < entry.end.to_u64() {
+            let path = dir.path().join(&found.name);
+            let message = format!(
+                "{}: expected at least {} bytes, found {}: the file was cut short",
+                path.display(),
+                entry.end,
+                found.len
+            );
+            return Err(Error::new(ErrorKind::Corrupt, message));
+        }
+        Ok(found)
+    }
+
+    fn missing(&self, dir: &dyn Dir, entry: &SegmentEntry, expected: &str) -> Error {
+        let names = [expected.to_owned(), FileName::Next { sequence: entry.sequence }.to_string()];
+        let path = dir.path().join(expected);
+        for name in &names {
+            if let Some(flaw) = self.strange.get(name) {
+                let kind = match flaw {
+                    HeaderFlaw::Unsupported { .. } => ErrorKind::Unsupported,
+                    _ => ErrorKind::Corrupt,
+                };
+                return Error::new(kind, format!("{}: {flaw}", dir.path().join(name).display()));
+            }
+            if self.foreign.contains(name) {
+                let message = format!(
+                    "{}: expected segment {} of this partition, found another partition's",
+                    dir.path().join(name).display(),
+                    entry.sequence
+                );
+                return Error::new(ErrorKind::Corrupt, message);
+            }
+        }
+        let message = format!(
+            "{}: segment {} with offsets from {} on is missing",
+            path.display(),
+            entry.sequence,
+            entry.first_offset
+        );
+        Error::new(ErrorKind::Corrupt, message)
+    }
+
+    /// Segment files that the manifest does not list: left by an interrupted roll, deletion or recovery.
+    pub(crate) fn unlisted(&self, manifest: &Manifest) -> Vec<&SegmentFile> {
+        let listed: BTreeSet<u64> = manifest.segments.iter().map(|entry| entry.sequence).collect();
+        self.segments.iter().filter(|(sequence, _)| !listed.contains(sequence)).map(|(_, file)| file).collect()
+    }
+
+    /// Whether all there is may be what the interrupted making of a new partition left: no segment file has
+    /// anything behind its header.
+    pub(crate) fn is_unborn(&self, dir: &dyn Dir) -> Result<bool> {
+        let named = self.segments.values().map(|file| file.name.as_str()).chain(self.strange.keys().map(String::as_str));
+        for name in named {
+            let path = dir.path().join(name);
+            let file =
+                dir.open(name, Access::Read).map_err(|error| Error::io("open the segment", &path, error))?;
+            if super::tail::has_bytes_behind(&*file, u64::from(SEGMENT_HEADER_LEN))? {
+                return Ok(false);
+            }
+        }
+        Ok(self.foreign.is_empty())
+    }
+}

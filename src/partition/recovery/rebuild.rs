@@ -1,0 +1,447 @@
+//! Carrying out what the table decided.
+//!
+//! ```text
+//!     keep     attach to the open segment and append in place           writes nothing
+//!     extend   copy [F, W) into a new segment, sync, commit             the old one ends at F
+//!     cut      put what is torn aside, then as extend
+//! ```
+
+use super::{End, Inventory, Recovered, Recovery, RecoveryOutcome, SegmentFile, TornBytes};
+use crate::io::{self, Access};
+use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
+use crate::record::{Batch, BatchLimits, Stamp, Times};
+use crate::segment::{
+    ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
+    Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
+};
+use crate::sync::Publisher;
+use crate::{Error, ErrorKind, Offset, Position, Result};
+use std::sync::Arc;
+
+/// Bytes of copied batches that are written at once.
+const COPY_LEN: usize = 1 << 20;
+
+/// Makes a new partition: a segment first, then the manifest that lists it. Until that is in place there is no
+/// partition, and the next open begins anew.
+pub(super) fn create(recovery: &mut Recovery<'_>) -> Result<Recovered> {
+    let options = recovery.options;
+    let topic = match options.topic {
+        crate::partition::options::Identity::Topic(topic) => topic,
+        crate::partition::options::Identity::Any => options.entropy.topic()?,
+    };
+    recovery.changed = true;
+    recovery.report.outcome = RecoveryOutcome::Created;
+    let mut manifest = Manifest {
+        generation: 1,
+        topic,
+        partition: options.number,
+        log_start: Offset::ZERO,
+        next_sequence: 0,
+        leader_epoch: 0,
+        segments: Vec::new(),
+        lost: Vec::new(),
+    };
+    let header = recovery.new_header(&mut manifest)?;
+    let name = FileName::Log(Offset::ZERO).to_string();
+    let plan = options.segment_plan(recovery.dir.clone(), header.clone(), name);
+    let prepared = PreparedSegment::create(plan)?;
+    manifest.segments.push(SegmentEntry::empty(&header, SegmentState::Open, Offset::ZERO));
+    let file = ManifestFile::create(recovery.dir, &manifest)?;
+    let active = begin(prepared, Offset::ZERO, 0, header.created_at);
+    Ok(recovery.recovered(file, manifest, Vec::new(), active))
+}
+
+/// An empty segment behind which everything is synced.
+fn begin(
+    prepared: PreparedSegment,
+    first_offset: Offset,
+    epoch: u32,
+    last_append_time: crate::Timestamp,
+) -> ActiveSegment {
+    let mut active = prepared.begin(first_offset, epoch, last_append_time);
+    active.advance_durable(Position::new(SEGMENT_HEADER_LEN));
+    active
+}
+
+/// All that is good is synced: goes on where the log ends.
+pub(super) fn keep(
+    recovery: &mut Recovery<'_>,
+    mut file: ManifestFile,
+    mut manifest: Manifest,
+    inventory: &Inventory,
+    end: End,
+) -> Result<Recovered> {
+    recovery.report.outcome = RecoveryOutcome::Clean;
+    let last = end.last;
+    if last > 0 {
+        // A roll was not finished; what it still had to write is the end of the segment before.
+        manifest.segments.retain(|entry| entry.state == SegmentState::Sealed);
+        for (at, (file, entry, tail)) in end.tails.iter().enumerate() {
+            let state = if at == last { SegmentState::Open } else { SegmentState::Sealed };
+            let first = if at == last { tail.first_offset() } else { entry.first_offset };
+            let seal = Seal::from(tail.walk.end);
+            manifest.segments.push(SegmentEntry::at_end(&file.header, state, first, &seal));
+            manifest.leader_epoch = tail.walk.end.leader_epoch;
+        }
+        file.commit(&mut manifest)?;
+        recovery.changed = true;
+    }
+    let sealed = recovery.sealed(&manifest, inventory)?;
+    let mut tails = end.tails.into_iter().skip(last);
+    let Some((found, entry, tail)) = tails.next() else {
+        return Err(Error::new(ErrorKind::Corrupt, "the manifest lists no open segment"));
+    };
+    let next = match tails.next() {
+        Some((prepared, ..)) => Some(recovery.attach(&prepared, u64::from(SEGMENT_HEADER_LEN))?),
+        None => None,
+    };
+    let first_offset = if last > 0 { tail.first_offset() } else { entry.first_offset };
+    let mut checkpoint = tail.walk.end;
+    if let Some(mark) = &tail.beyond.mark {
+        checkpoint.last_append_time = checkpoint.last_append_time.max(mark.last_append_time);
+    } else if checkpoint.position > entry.end {
+        checkpoint.last_append_time = recovery.options.clock.now();
+    }
+    let synced = checkpoint.position;
+    let attached = recovery.attach(&found, synced.to_u64())?;
+    let active = attached.activate(first_offset, checkpoint, tail.index, synced);
+    Ok(Recovered { next, ..recovery.recovered(file, manifest, sealed, active) })
+}
+
+/// What is good and not proved to be synced goes into a new segment.
+pub(super) fn extend(
+    recovery: &mut Recovery<'_>,
+    file: ManifestFile,
+    manifest: Manifest,
+    inventory: &Inventory,
+    end: End,
+) -> Result<Recovered> {
+    recovery.report.outcome = RecoveryOutcome::Extended;
+    replace_end(recovery, file, manifest, inventory, &end)
+}
+
+/// The same, with what is torn put aside first.
+pub(super) fn cut(
+    recovery: &mut Recovery<'_>,
+    file: ManifestFile,
+    manifest: Manifest,
+    inventory: &Inventory,
+    end: End,
+) -> Result<Recovered> {
+    recovery.report.outcome = RecoveryOutcome::Torn;
+    for (found, _, tail) in end.tails.iter().skip(end.last) {
+        if let Some((from, to)) = tail.torn() {
+            recovery.put_aside(found, from, to)?;
+        }
+    }
+    replace_end(recovery, file, manifest, inventory, &end)
+}
+
+fn replace_end(
+    recovery: &mut Recovery<'_>,
+    mut file: ManifestFile,
+    mut manifest: Manifest,
+    inventory: &Inventory,
+    end: &End,
+) -> Result<Recovered> {
+    recovery.changed = true;
+    let (synced_in, synced) = end.synced;
+    let Some((found, entry, _)) = end.tails.get(synced_in) else {
+        return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
+    };
+    let from = end.checkpoint_before(synced_in, entry, &manifest);
+    let until = walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_, _| {})?.end;
+
+    let header = recovery.new_header(&mut manifest)?;
+    let name = FileName::Next { sequence: header.sequence }.to_string();
+    let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name);
+    let prepared = PreparedSegment::create(plan)?;
+    let mut copy = Copy::new(&header, until, recovery.dir, prepared.name_on_disk())?;
+    for (at, (found, _, tail)) in end.tails.iter().enumerate().take(end.last + 1).skip(synced_in) {
+        let start = if at == synced_in { until } else { end.checkpoint_before(at, &end.tails[at].1, &manifest) };
+        copy.take(found, start, tail.walk.end.position)?;
+    }
+    let (copied_to, index) = copy.finish(recovery.options.clock.now())?;
+    recovery.report.copied_records = copied_to.next_offset.since(until.next_offset);
+
+    manifest.segments.retain(|entry| entry.state == SegmentState::Sealed);
+    for (at, (found, entry, tail)) in end.tails.iter().enumerate().take(synced_in + 1) {
+        let seal = Seal::from(if at == synced_in { until } else { tail.walk.end });
+        let first = if at == 0 { entry.first_offset } else { tail.first_offset() };
+        if seal.end_offset > first {
+            manifest.segments.push(SegmentEntry::at_end(&found.header, SegmentState::Sealed, first, &seal));
+        }
+    }
+    let seal = Seal::from(copied_to);
+    manifest.segments.push(SegmentEntry::at_end(&header, SegmentState::Open, until.next_offset, &seal));
+    manifest.leader_epoch = copied_to.leader_epoch;
+    file.commit(&mut manifest)?;
+
+    recovery.remove_dropped(&manifest, end)?;
+    let sealed = recovery.sealed(&manifest, inventory)?;
+    let reattached = SegmentFile::open(&**recovery.dir, &header)?;
+    let attached = recovery.attach(&reattached, copied_to.position.to_u64())?;
+    let active = attached.activate(until.next_offset, copied_to, index, copied_to.position);
+    recovery.name_by_offset(active.segment())?;
+    Ok(recovery.recovered(file, manifest, sealed, active))
+}
+
+impl End {
+    /// Where the walk of the segment `at` began.
+    fn checkpoint_before(&self, at: usize, entry: &SegmentEntry, manifest: &Manifest) -> Checkpoint {
+        let recovery_point = entry.checkpoint(manifest);
+        match at.checked_sub(1).and_then(|before| self.tails.get(before)) {
+            None => recovery_point,
+            Some((_, _, before)) => Checkpoint {
+                next_offset: before.walk.end.next_offset,
+                leader_epoch: before.walk.end.leader_epoch,
+                ..recovery_point
+            },
+        }
+    }
+}
+
+/// Good batches on their way into a new segment.
+struct Copy {
+    file: Arc<dyn io::File>,
+    salt: u64,
+    end: Checkpoint,
+    index: IndexWriter,
+    /// Batches that are not written yet, and where they begin.
+    buf: Vec<u8>,
+    buf_at: u64,
+}
+
+impl Copy {
+    fn new(header: &SegmentHeader, from: Checkpoint, dir: &Arc<dyn io::Dir>, name: &str) -> Result<Self> {
+        let path = dir.path().join(name);
+        let file = dir.open(name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
+        let start = Checkpoint::start(from.next_offset, from.leader_epoch, from.last_append_time);
+        let index = IndexWriter::new(header.index_owner(from.next_offset));
+        let buf_at = start.position.to_u64();
+        Ok(Self { file, salt: header.salt, end: start, index, buf: Vec::new(), buf_at })
+    }
+
+    /// Takes the batches of `found` from `from` to `to`.
+    fn take(&mut self, found: &SegmentFile, from: Checkpoint, to: Position) -> Result<()> {
+        let track = Track { len: to.to_u64(), ..found.track() };
+        let mut result = Ok(());
+        walk(track, from, &mut |batch, at| {
+            if result.is_ok() {
+                result = self.take_one(track, at, batch.length);
+            }
+        })?;
+        result
+    }
+
+    fn take_one(&mut self, track: Track<'_>, at: Position, length: u32) -> Result<()> {
+        let bytes = read_range(track, at.to_u64(), usize::try_from(length).unwrap_or(usize::MAX))?;
+        let mut batch = Batch::from_stored(&bytes)?;
+        self.push(&mut batch)?;
+        if self.buf.len() >= COPY_LEN { self.write() } else { Ok(()) }
+    }
+
+    fn push(&mut self, batch: &mut Batch) -> Result<()> {
+        let position = self.end.position;
+        let next = position.checked_add(batch.len()).and_then(Position::checked_align).ok_or_else(|| {
+            let message = format!("{}: more than 4 GiB are not proved to be synced", self.file.path().display());
+            Error::new(ErrorKind::TooLarge, message)
+        })?;
+        let stamp = Stamp {
+            salt: self.salt,
+            position,
+            synced: Position::ZERO,
+            base_offset: batch.base_offset(),
+            leader_epoch: batch.leader_epoch(),
+            times: Times::AsGiven,
+        };
+        let bytes = batch.stamp(&stamp);
+        self.buf.extend_from_slice(bytes);
+        self.buf.resize(self.buf.len().next_multiple_of(8), 0);
+        self.index.push(batch.base_offset(), position, batch.max_timestamp());
+        self.end = Checkpoint {
+            position: next,
+            next_offset: batch.next_offset(),
+            digest: Digest::with(self.end.digest, batch.header().crc32),
+            leader_epoch: batch.leader_epoch(),
+            max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
+            last_append_time: self.end.last_append_time,
+        };
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<()> {
+        io::write_all(&*self.file, &self.buf, self.buf_at).map_err(|error| {
+            Error::io(format_args!("write at position {} of", self.buf_at), self.file.path(), error)
+        })?;
+        self.buf_at += self.buf.len() as u64;
+        self.buf.clear();
+        Ok(())
+    }
+
+    /// Syncs what was taken.
+    fn finish(mut self, now: crate::Timestamp) -> Result<(Checkpoint, IndexWriter)> {
+        self.write()?;
+        self.file.sync().map_err(|error| Error::io("sync", self.file.path(), error))?;
+        if self.end.position.get() > SEGMENT_HEADER_LEN {
+            // When they were appended is not known any more: kept too long is better than not long enough.
+            self.end.last_append_time = self.end.last_append_time.max(now);
+        }
+        Ok((self.end, self.index))
+    }
+}
+
+impl SegmentFile {
+    /// The file of a segment that was just made under its first name.
+    fn open(dir: &dyn io::Dir, header: &SegmentHeader) -> Result<Self> {
+        let name = FileName::Next { sequence: header.sequence }.to_string();
+        let path = dir.path().join(&name);
+        let file = dir.open(&name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
+        let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
+        Ok(Self { name, header: header.clone(), len, file })
+    }
+}
+
+impl Recovery<'_> {
+    /// The header of a segment that is new, with a sequence that was never given.
+    pub(super) fn new_header(&self, manifest: &mut Manifest) -> Result<SegmentHeader> {
+        let sequence = manifest.next_sequence;
+        manifest.next_sequence += 1;
+        Ok(SegmentHeader {
+            topic: manifest.topic,
+            partition: manifest.partition,
+            sequence,
+            salt: self.options.entropy.salt()?,
+            created_at: self.options.clock.now(),
+            layout: Layout::Dense,
+        })
+    }
+
+    pub(super) fn recovered(
+        &mut self,
+        file: ManifestFile,
+        manifest: Manifest,
+        sealed: Vec<Arc<Segment>>,
+        active: ActiveSegment,
+    ) -> Recovered {
+        self.report.log_end_offset = active.end().next_offset;
+        self.report.lost = super::ranges(&manifest.lost);
+        let (report, changed) = (self.report.clone(), self.changed);
+        Recovered { file, manifest, sealed, active, next: None, report, changed }
+    }
+
+    /// Opens a file that is there for appending behind its first `end` bytes.
+    fn attach(&self, found: &SegmentFile, end: u64) -> Result<PreparedSegment> {
+        let path = self.dir.path().join(&found.name);
+        let file = self
+            .dir
+            .open(&found.name, Access::ReadWrite)
+            .map_err(|error| Error::io("open the segment", &path, error))?;
+        let plan = self.options.segment_plan(self.dir.clone(), found.header.clone(), found.name.clone());
+        PreparedSegment::attach(plan, file, end)
+    }
+
+    /// The sealed segments that the manifest lists. Their files are opened when they are read.
+    pub(super) fn sealed(&self, manifest: &Manifest, inventory: &Inventory) -> Result<Vec<Arc<Segment>>> {
+        let sealed = manifest.segments.iter().filter(|entry| entry.state == SegmentState::Sealed);
+        sealed
+            .map(|entry| {
+                let found = inventory.listed(&**self.dir, entry)?;
+                let end = Publisher::new(entry.end.to_u64()).published();
+                let parts = SegmentParts {
+                    dir: self.dir.clone(),
+                    header: found.header.clone(),
+                    first_offset: entry.first_offset,
+                    name: found.name.clone(),
+                    access: self.options.access(),
+                    written: end.clone(),
+                    durable: end,
+                };
+                Ok(Arc::new(Segment::sealed(parts, entry.seal())))
+            })
+            .collect()
+    }
+
+    /// Copies torn bytes into a file of their own.
+    fn put_aside(&mut self, found: &SegmentFile, from: Position, to: u64) -> Result<()> {
+        let name = FileName::Torn { sequence: found.header.sequence, position: from.get() }.to_string();
+        let path = self.dir.path().join(&name);
+        // One that is there was left by a recovery that did not come to its end.
+        self.remove_quietly(&name)?;
+        let aside = self.dir.create(&name).map_err(|error| Error::io("create", &path, error))?;
+        let track = Track { len: to, ..found.track() };
+        let mut at = from.to_u64();
+        while at < to {
+            let bytes = read_range(track, at, COPY_LEN)?;
+            if bytes.is_empty() {
+                break;
+            }
+            let into = at - from.to_u64();
+            io::write_all(&*aside, &bytes, into)
+                .map_err(|error| Error::io(format_args!("write at position {into} of"), &path, error))?;
+            at += bytes.len() as u64;
+        }
+        aside.sync().map_err(|error| Error::io("sync", &path, error))?;
+        self.dir.sync().map_err(|error| Error::io("sync the directory", self.dir.path(), error))?;
+        self.report.torn.push(TornBytes {
+            segment: self.dir.path().join(&found.name),
+            position: from,
+            len: to - from.to_u64(),
+            kept_in: path,
+        });
+        Ok(())
+    }
+
+    fn remove_quietly(&self, name: &str) -> Result<()> {
+        match self.dir.remove(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io("remove", &self.dir.path().join(name), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the open segments that the manifest no longer lists, and gives back the space behind the end
+    /// of those that it still does.
+    fn remove_dropped(&mut self, manifest: &Manifest, end: &End) -> Result<()> {
+        for (found, ..) in &end.tails {
+            let entry = manifest.segments.iter().find(|entry| entry.sequence == found.header.sequence);
+            match entry {
+                None => self.remove(vec![found.name.clone()])?,
+                Some(entry) => {
+                    let path = self.dir.path().join(&found.name);
+                    let file = self
+                        .dir
+                        .open(&found.name, Access::ReadWrite)
+                        .map_err(|error| Error::io("open", &path, error))?;
+                    punch_beyond(&*file, entry.end.to_u64(), u64::MAX)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn name_by_offset(&self, segment: &Segment) -> Result<()> {
+        let (from, to) = (segment.name(), FileName::Log(segment.first_offset()).to_string());
+        if from == to {
+            return Ok(());
+        }
+        self.dir.rename(&from, &to).map_err(|error| {
+            Error::io(format_args!("rename {from} to"), &self.dir.path().join(&to), error)
+        })?;
+        segment.renamed(to);
+        Ok(())
+    }
+}
+
+impl SegmentEntry {
+    fn seal(&self) -> Seal {
+        Seal {
+            end: self.end,
+            end_offset: self.end_offset,
+            digest: Digest::from_u64(self.digest),
+            last_append_time: self.last_append_time,
+            max_timestamp: self.max_timestamp,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What recovery found and did, for the one who opens a partition.
+
+use crate::{Offset, Position};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What opening a partition found and did. See [`crate::Partition::recovery_report`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecoveryReport {
+    /// How the partition was found.
+    pub outcome: RecoveryOutcome,
+    /// Where the log ends now (exclusive).
+    pub log_end_offset: Offset,
+    /// Bytes of log that were read to find the end.
+    pub scanned_bytes: u64,
+    /// Records that were written and not proved to be synced, and that were copied and synced now.
+    pub copied_records: u64,
+    /// Bytes behind the end that were not whole batches: cut off and kept aside.
+    pub torn: Vec<TornBytes>,
+    /// Offsets whose records are gone for good.
+    pub lost: Vec<std::ops::Range<Offset>>,
+    /// Files that an interrupted change had left and that were removed.
+    pub removed: Vec<PathBuf>,
+    /// What was wrong with one of the manifest's two slots; the other served.
+    pub manifest_damage: String,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// How a partition was found when it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RecoveryOutcome {
+    /// It did not exist and was created.
+    Created,
+    /// All that is there was proved to be synced. Nothing was written.
+    #[default]
+    Clean,
+    /// Good records followed that were not proved to be synced; they were copied, synced and kept.
+    Extended,
+    /// The last write was cut off: what was torn lies aside.
+    Torn,
+    /// Damage was met, and what was good was brought into new segments, as the options asked.
+    Salvaged,
+}
+
+/// Bytes that recovery cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TornBytes {
+    /// The file they were in.
+    pub segment: PathBuf,
+    /// Where in it they began.
+    pub position: Position,
+    /// How many there were.
+    pub len: u64,
+    /// Where they are now.
+    pub kept_in: PathBuf,
+}

@@ -1,0 +1,171 @@
+//! Taking records back from the end.
+//!
+//! No stored byte changes. The manifest gives the segment that the cut goes through an end, lists a new, empty
+//! segment behind it, and forgets the rest; that one commit is the truncation. What lies beyond the end in the
+//! old file never comes back: nothing is appended there again, and the new segment has a salt of its own.
+
+use super::manifest::{Manifest, SegmentEntry, SegmentState};
+use super::shared::{Admin, Shared};
+use super::view::check_range;
+use super::writer::Writer;
+use crate::segment::{
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, Seal, Segment, SegmentParts, Track, walk,
+};
+use crate::sync::Publisher;
+use crate::{Error, ErrorKind, Offset, Result};
+use std::sync::Arc;
+
+/// What a truncation leaves.
+struct Cut {
+    /// How many segments stay as they are.
+    whole: usize,
+    /// The segment that the cut goes through, and where it ends then; none when the cut is between two.
+    through: Option<(Arc<Segment>, Checkpoint)>,
+    /// The new log end.
+    end: Checkpoint,
+}
+
+impl Shared {
+    /// Takes back the batches that reach beyond `to`; returns the new log end.
+    pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
+        check_range(to, self.view().log_start, self.log_end())?;
+        let mut admin = self.admin.lock();
+        self.seal_previous_locked(&mut admin)?;
+        self.commit.wait(self.log_end().get(), self)?;
+        let mut writer = self.writer.lock();
+        writer.usable(self)?;
+        if to >= writer.active.end().next_offset {
+            return Ok(writer.active.end().next_offset);
+        }
+        writer.changed = true;
+        let cut = self.cut(&writer, to)?;
+        // From here on no append may come in between, so the append lock stays taken.
+        let result = self.carry_out(&mut admin, &mut writer, cut);
+        if let Err(error) = &result
+            && error.kind() != ErrorKind::NoSpace
+        {
+            writer.poison(error);
+            self.commit.fail(error);
+        }
+        result
+    }
+
+    /// Where the batch begins that `to` lies in.
+    fn cut(&self, writer: &Writer, to: Offset) -> Result<Cut> {
+        let view = self.view();
+        let after = view.segments.partition_point(|segment| segment.first_offset() <= to);
+        let at = after.saturating_sub(1);
+        let Some(segment) = view.segments.get(at) else {
+            return Err(Error::new(ErrorKind::OutOfRange, format!("offset {to}: the log has no segment")));
+        };
+        let start = Checkpoint::start(segment.first_offset(), 0, writer.active.end().last_append_time);
+        let end = walk_to(segment, start, to)?;
+        if end.next_offset < view.log_start {
+            // The cut goes through a batch whose first records were deleted: nothing at all is left.
+            let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);
+            return Ok(Cut { whole: 0, through: None, end });
+        }
+        let through = (end.next_offset > segment.first_offset()).then(|| (segment.clone(), end));
+        Ok(Cut { whole: at, through, end })
+    }
+
+    fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {
+        let end = cut.end.next_offset;
+        let sequence = admin.manifest.next_sequence;
+        let name = FileName::Next { sequence }.to_string();
+        let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
+        let mut changed = admin.manifest.clone();
+        changed.cut(&cut, &prepared);
+        admin.file.commit(&mut changed)?;
+        writer.generation = changed.generation;
+        admin.manifest = changed;
+        let epoch = admin.manifest.leader_epoch;
+        let mut fresh = prepared.begin(end, epoch, cut.end.last_append_time);
+        let start = fresh.end().position;
+        fresh.advance_durable(start);
+        let gone = self.install(writer, fresh, cut);
+        gone.iter().try_for_each(|segment| self.unlink(segment))?;
+        self.name_by_offset(writer.active.segment())?;
+        Ok(end)
+    }
+
+    /// Makes the cut what the writer and the readers see; returns the segments that are gone.
+    fn install(&self, writer: &mut Writer, fresh: ActiveSegment, cut: Cut) -> Vec<Arc<Segment>> {
+        let end = cut.end.next_offset;
+        let added = fresh.segment().clone();
+        let cut_segment = cut.through.map(|(segment, end)| (segment.sequence(), cut_short(&segment, &end)));
+        writer.active = fresh;
+        writer.unsynced_since = None;
+        let mut gone = Vec::new();
+        if let Some(next) = writer.next.take() {
+            gone.push(next.begin(end, 0, crate::Timestamp::MIN).segment().clone());
+        }
+        self.end.store(end.get());
+        self.commit.restart(end.get());
+        self.change_view(|view| {
+            let kept = cut_segment.as_ref().map(|(sequence, _)| *sequence);
+            let dropped = view.segments.split_off(cut.whole);
+            gone.extend(dropped.into_iter().filter(|segment| Some(segment.sequence()) != kept));
+            view.segments.extend(cut_segment.map(|(_, segment)| segment));
+            view.segments.push(added);
+            view.rewinds += 1;
+        });
+        gone
+    }
+}
+
+/// Walks to the batch that reaches beyond `to`.
+fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoint> {
+    let opened = segment.opened()?;
+    let (salt, layout) = (segment.salt(), segment.layout());
+    let mut stop = segment.written();
+    let track = Track { file: &*opened.file, salt, layout, len: stop.to_u64() };
+    let whole = walk(track, start, &mut |batch, at| {
+        if batch.next_offset() > to {
+            stop = stop.min(at);
+        }
+    })?;
+    if whole.end.position < stop {
+        let message = format!(
+            "{}: at position {}, where offset {} should be: {:?}",
+            segment.path().display(),
+            whole.end.position,
+            whole.end.next_offset,
+            whole.stop
+        );
+        return Err(Error::new(ErrorKind::Corrupt, message));
+    }
+    let track = Track { len: stop.to_u64(), ..track };
+    Ok(walk(track, start, &mut |_, _| {})?.end)
+}
+
+/// The same file as a segment that ends earlier.
+fn cut_short(segment: &Segment, end: &Checkpoint) -> Arc<Segment> {
+    let published = Publisher::new(end.position.to_u64()).published();
+    let parts = SegmentParts {
+        dir: segment.dir().clone(),
+        header: segment.header().clone(),
+        first_offset: segment.first_offset(),
+        name: segment.name(),
+        access: segment.access(),
+        written: published.clone(),
+        durable: published,
+    };
+    Arc::new(Segment::sealed(parts, Seal::from(*end)))
+}
+
+impl Manifest {
+    fn cut(&mut self, cut: &Cut, prepared: &PreparedSegment) {
+        self.next_sequence = prepared.sequence() + 1;
+        let end = cut.end.next_offset;
+        self.segments.truncate(cut.whole);
+        self.leader_epoch = cut.end.leader_epoch;
+        if let Some((segment, at)) = &cut.through {
+            let seal = Seal::from(*at);
+            let first = segment.first_offset();
+            self.segments.push(SegmentEntry::at_end(segment.header(), SegmentState::Sealed, first, &seal));
+        }
+        self.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Open, end));
+        self.lost.retain(|range| range.to <= end);
+    }
+}
