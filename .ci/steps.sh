@@ -1,0 +1,196 @@
+# What .ci/run and .ci/proof share: how a step runs, what is collected from its output, and how it all ends.
+# Sourced, not run. Needs bash, cargo and a C++ compiler; installs the rest when it may.
+
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 2
+exec </dev/null
+export CARGO_TERM_COLOR=never RUST_BACKTRACE="${RUST_BACKTRACE:-0}"
+
+target=${CARGO_TARGET_DIR:-$PWD/target}
+log=$target/ci.log
+mkdir -p "$target" && : >"$log"
+steps=() failed=()
+
+# step NAME COMMAND..: runs it, shows and keeps its output, times it. A failure is remembered; the rest still runs.
+step() {
+    local name=$1 status=0 started=$SECONDS verdict=ok
+    shift
+    printf '\n==== %s\n' "$name"
+    "$@" 2>&1 | tee -a "$log" || status=$?
+    if [ $status -ne 0 ]; then
+        verdict=FAILED
+        failed+=("$name")
+    fi
+    steps+=("$(printf '%-44s %-6s %5d s' "$name" "$verdict" $((SECONDS - started)))")
+    printf '==== %s: %s, %d s\n' "$name" "$verdict" $((SECONDS - started))
+}
+
+# Lines that a test or bench printed for us, wherever in its output they stand.
+figures() { grep -o 'figure: .*' "$log" | sed 's/^figure: //' | awk '!seen[$0]++'; }
+skipped() { grep -o 'skipped: .*' "$log" | sed 's/^skipped: //' | awk '!seen[$0]++'; }
+
+# Prints what was found and ends with the verdict.
+finish() {
+    printf '\n==== figures\n'
+    figures | sed 's/^/  /'
+    printf '\n==== skipped\n'
+    skipped | sed 's/^/  /'
+    printf '\n==== steps\n'
+    printf '  %s\n' "${steps[@]}"
+    printf '\n==== %s in %d min %d s\n' "$([ ${#failed[@]} -eq 0 ] && echo passed || echo "FAILED: ${failed[*]}")" \
+        $((SECONDS / 60)) $((SECONDS % 60))
+    [ ${#failed[@]} -eq 0 ]
+}
+
+is_root() { [ "$(id -u)" -eq 0 ]; }
+strict() { is_root && [ "${CI:-}" = true ]; }
+
+# want COMMAND PACKAGE WHAT: fails, or says what is skipped, when the command is not there.
+want() {
+    command -v "$1" >/dev/null && return 0
+    if strict; then
+        echo "$1 is missing (package $2), and as root with CI=true that is a failure: $3"
+        return 1
+    fi
+    echo "skipped: $3: for want of $1 (package $2)"
+}
+
+# Installs the tools that are absent, when it may, and says what cannot run without them.
+tools() {
+    local pair packages=() status=0
+    for pair in c++:g++ strace:strace mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs losetup:mount valgrind:valgrind; do
+        command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}")
+    done
+    if [ ${#packages[@]} -gt 0 ] && is_root && command -v apt-get >/dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
+            echo "cannot install ${packages[*]}"
+    fi
+    want c++ g++ "fuzzers" || status=1
+    want strace strace "faults injected into system calls" || status=1
+    want mkfs.ext4 e2fsprogs "checks against a real ext4" || status=1
+    want mkfs.xfs xfsprogs "checks against a real XFS" || status=1
+    want losetup mount "checks on small file systems" || status=1
+    want valgrind valgrind "tests under valgrind" || status=1
+    if is_root && ! losetup -f >/dev/null 2>&1; then
+        echo "skipped: checks on small file systems: for want of a loop device"
+        ! strict || status=1
+    fi
+    is_root || echo "skipped: checks on small file systems: only root can mount them"
+    rustc --version && cargo --version || status=1
+    return $status
+}
+
+# metadata KIND: the names of the package's features, or of its targets of that kind, one a line.
+metadata() {
+    local package
+    package=$(cargo metadata --no-deps --format-version 1 | grep -o '{"name":"annals","version":.*') || return 1
+    if [ "$1" = features ]; then
+        grep -oE '"features":\{[^}]*\}' <<<"$package" | head -n 1 | grep -oE '"[^"]+":\[' | tr -d '":['
+    else
+        grep -oE "\"kind\":\[\"$1\"\],\"crate_types\":\[\"bin\"\],\"name\":\"[^\"]+\"" <<<"$package" | cut -d'"' -f12
+    fi
+}
+
+formatted() {
+    cargo fmt --all --check && cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
+# The commands the README gives to a newcomer, as written there.
+readme_commands() {
+    local commands status=0
+    mapfile -t commands < <(sed -n '/^```sh$/,/^```$/p' README.md | grep '^cargo ')
+    [ ${#commands[@]} -gt 0 ] || { echo "the README names no commands"; return 1; }
+    for command in "${commands[@]}"; do
+        echo "\$ $command"
+        $command || status=1
+    done
+    return $status
+}
+
+examples() {
+    local status=0
+    for example in $(metadata example); do
+        echo "example $example"
+        cargo run --release -p annals --all-features --example "$example" || status=1
+    done
+    return $status
+}
+
+# Every feature alone, none, and all together.
+features() {
+    local status=0
+    cargo clippy -p annals --all-targets --no-default-features -- -D warnings || status=1
+    for feature in $(metadata features); do
+        echo "feature $feature"
+        cargo clippy -p annals --all-targets --no-default-features --features "$feature" -- -D warnings || status=1
+    done
+    cargo clippy -p annals --all-targets --all-features -- -D warnings || status=1
+    return $status
+}
+
+# The heavy suites, in the profile that has both speed and assertions.
+suites() {
+    cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2
+}
+
+# The same suites against bugs that are put in on purpose: each has to be caught.
+planted() {
+    if ! grep -rq annals_planted src; then
+        echo "skipped: planted bugs: there are none in src yet"
+        return 0
+    fi
+    RUSTFLAGS="--cfg annals_planted" cargo test --profile proof -p annals --test it --target-dir "$target/planted" \
+        planted -- --nocapture --test-threads=2
+}
+
+# Packages beside the library: the oracles.
+members() {
+    cargo test --workspace --exclude annals
+}
+
+# The tests of the floor with the unsafe code, and of all that stands on it, under two memory checkers.
+address_sanitizer() {
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --target "$host" \
+        --target-dir "$target/asan" -- "$@"
+}
+
+valgrind_tests() {
+    command -v valgrind >/dev/null || { want valgrind valgrind "tests under valgrind"; return; }
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@"
+}
+
+# fuzzers RUNS SECONDS: every target of fuzz/, that many executions or that long, whichever ends first.
+fuzzers() {
+    command -v c++ >/dev/null || { want c++ g++ "fuzzers"; return; }
+    local runs=$1 seconds=$2 status=0 host out name
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    (cd fuzz && env -u RUSTFLAGS cargo build --release --target-dir "$target/fuzz") || return 1
+    for name in $(awk '/^\[\[bin\]\]/ { bin = 1 } bin && /^name = / { gsub(/"/, "", $3); print $3; bin = 0 }' fuzz/Cargo.toml); do
+        out=$target/fuzz/$name.log
+        mkdir -p "$target/fuzz/corpus/$name"
+        "$target/fuzz/$host/release/$name" "$target/fuzz/corpus/$name" -runs="$runs" -max_total_time="$seconds" \
+            -rss_limit_mb=1024 -use_value_profile=1 -print_final_stats=1 -verbosity=1 \
+            -artifact_prefix="$target/fuzz/$name-" >"$out" 2>&1 || { status=1; tail -n 40 "$out"; }
+        awk -v name="$name" '
+            /cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") edges = $(i + 1) }
+            /^stat::number_of_executed_units/ { runs = $2 }
+            /^stat::average_exec_per_sec/ { rate = $2 }
+            /passed the checks/ { passed = "; " $0 }
+            END { printf "figure: T9 fuzz %s: %d executions, %d/s, %d edges covered%s\n", name, runs, rate, edges, passed }
+        ' "$out"
+    done
+    return $status
+}
+
+benches() {
+    cargo bench -p annals --benches
+}
+
+documentation() {
+    RUSTDOCFLAGS=-Dwarnings cargo doc -p annals --no-deps --all-features
+}
