@@ -9,6 +9,7 @@
 use super::bounds;
 use super::name::{check_name, not_a_file};
 use super::pages::Content;
+use super::slot::{HeldSlot, WriterSlot};
 use super::{Access, Dir, Entry, EntryKind, File, Lock, MapReader, MapWriter};
 use crate::sync::{Mutex, Published, Publisher, RwLock};
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ impl Folder {
     }
 
     fn handle(&self, name: &str, node: Arc<Node>, access: Access) -> MemoryFile {
-        MemoryFile { path: self.path.join(name), node, access }
+        MemoryFile { path: self.path.join(name), node, access, slot: Arc::default() }
     }
 }
 
@@ -304,6 +305,7 @@ struct MemoryFile {
     path: PathBuf,
     node: Arc<Node>,
     access: Access,
+    slot: Arc<WriterSlot>,
 }
 
 impl MemoryFile {
@@ -356,6 +358,7 @@ impl File for MemoryFile {
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
         self.check_writable()?;
         let reserved = bounds::check_map(published, capacity, self.len()?)?;
+        let held = WriterSlot::take(&self.slot)?;
         let publisher = Publisher::new(published);
         let reader = Arc::new(MemoryReader {
             node: Arc::clone(&self.node),
@@ -363,7 +366,7 @@ impl File for MemoryFile {
             reserved: AtomicU64::new(reserved),
             capacity,
         });
-        Ok((Box::new(MemoryWriter { publisher, shared: Arc::clone(&reader) }), reader))
+        Ok((Box::new(MemoryWriter { publisher, shared: Arc::clone(&reader), _held: held }), reader))
     }
 
     fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
@@ -383,6 +386,7 @@ impl File for MemoryFile {
 struct MemoryWriter {
     publisher: Publisher,
     shared: Arc<MemoryReader>,
+    _held: HeldSlot,
 }
 
 #[derive(Debug)]

@@ -18,10 +18,15 @@ mod memory;
 mod mmap;
 mod name;
 mod pages;
+mod sim;
 mod slot;
 
 pub use disk::DiskDir;
 pub use memory::MemoryDisk;
+pub use sim::{
+    Atom, Counts, EntryOrder, FailedSync, Failure, Fate, Fault, Images, Maps, Op, PowerCuts, RecordedStep,
+    Recording, Replay, SimDisk,
+};
 
 use crate::sync::Published;
 use std::fmt;
@@ -150,7 +155,9 @@ pub trait File: fmt::Debug + Send + Sync {
     /// present length count as reserved.
     ///
     /// # Errors
-    /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`.
+    /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`. `InvalidInput` unless
+    /// `published` lies within the file and the capacity, which is not 0. `ResourceBusy` while a writer that
+    /// was made by this handle lives.
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
 
     /// Maps the first `len` bytes for reading; all of them count as published. Nobody may write them any
@@ -203,7 +210,7 @@ pub trait MapReader: fmt::Debug + Send + Sync {
     /// nor wait. Does nothing for what is reserved already. Can run beside the writer's stores.
     ///
     /// # Errors
-    /// `StorageFull` when there is no room; what was reserved before stays.
+    /// `StorageFull` when there is no room; what was reserved before stays. `InvalidInput` beyond the capacity.
     fn reserve(&self, to: u64) -> io::Result<()>;
 
     /// How far the file is reserved: stores may reach up to here (exclusive).

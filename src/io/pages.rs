@@ -119,6 +119,15 @@ impl Content {
         self.len = len;
     }
 
+    /// As [`Content::set_len`], with the space that `other` takes up to there.
+    pub(super) fn set_len_like(&mut self, len: u64, other: &Self) {
+        self.set_len(len);
+        let end = len.div_ceil(PAGE);
+        for range in &other.taken {
+            self.take(range.start..range.end.min(end));
+        }
+    }
+
     /// All bytes.
     pub(super) fn to_vec(&self) -> Vec<u8> {
         let mut bytes = vec![0; to_usize(self.len)];

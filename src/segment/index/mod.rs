@@ -96,11 +96,13 @@ impl IndexWriter {
         self.due = due_after(position);
     }
 
-    /// Forgets the batches at and after `end`. The latest timestamp stays an upper bound: it may be one of
-    /// a forgotten batch.
+    /// Forgets the batches at and after `end`. The latest timestamp may remain that of a forgotten batch, so
+    /// look-ups by time may scan more; they stay right.
     pub(crate) fn truncate(&mut self, end: Position) {
         let mut table = self.index.0.write();
-        table.truncate(end);
+        if let Some(before_end) = table.truncate(end) {
+            self.latest = self.latest.min(before_end);
+        }
         self.due = table.last_position().map_or(0, due_after);
     }
 

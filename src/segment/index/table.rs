@@ -50,11 +50,13 @@ impl Table {
         }
     }
 
-    /// Drops the entries at and after `end`.
-    pub(super) fn truncate(&mut self, end: Position) {
+    /// Drops the entries at and after `end`; returns the latest timestamp before the first dropped one.
+    pub(super) fn truncate(&mut self, end: Position) -> Option<Timestamp> {
         let count = self.count_before(end);
+        let before_end = self.before.get(count).copied();
         self.places.truncate(count);
         self.before.truncate(count);
+        before_end
     }
 
     /// How many entries lie before `end`.
