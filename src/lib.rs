@@ -3,15 +3,19 @@
 pub mod clock;
 mod error;
 pub mod io;
-#[allow(dead_code, unused_imports, reason = "the floors above are being built")]
 mod partition;
 mod record;
-#[allow(dead_code, unused_imports, reason = "the floors above are being built")]
 mod segment;
 mod sync;
 mod units;
 
 pub use error::{Error, ErrorKind, Result};
+pub use partition::{
+    Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
+    PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, TimedOffset,
+    TimestampSource, TornBytes, VerifyReport, WriteMode,
+};
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
-pub use sync::{Published, Publisher};
+pub use segment::Segment;
+pub use sync::{Pending, Published, Publisher};
 pub use units::{Offset, Position, Timestamp, TopicId};

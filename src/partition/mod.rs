@@ -1,4 +1,55 @@
 //! A partition: one writer, many readers, and what must be known to find its records again.
+//!
+//! ```text
+//!                    ┌───────────────── Shared ─────────────────┐
+//!     append ──────▶ │ Writer   append lock, active segment     │
+//!     wait, await ─▶ │ GroupCommit   who syncs, for whom        │ ──▶ segment ──▶ io
+//!     Reader ──────▶ │ View     immutable, replaced whole       │
+//!     maintain ────▶ │ Admin    manifest; roll, delete, cut     │
+//!                    └──────────────────────────────────────────┘
+//!     open ──▶ recovery ──▶ all of the above
+//! ```
+//!
+//! In every partition (ends are exclusive: the next offset to be written):
+//!
+//! ```text
+//!     log_start_offset <= durable_offset <= log_end_offset
+//! ```
 
+mod closing;
+mod deletion;
+mod due;
+mod entropy;
+mod follower;
+mod handle;
+mod lookup;
 pub(crate) mod manifest;
+mod opening;
+mod options;
+mod reader;
 mod recovery;
+mod retention;
+mod roll;
+mod round;
+mod shared;
+mod space;
+mod stats;
+mod truncation;
+mod upkeep;
+mod verify;
+mod view;
+mod waiting;
+mod writer;
+
+pub use follower::Follower;
+pub use handle::Partition;
+pub use lookup::TimedOffset;
+pub use options::{
+    Durability, Maintenance, OnDamage, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource,
+    WriteMode,
+};
+pub use reader::Reader;
+pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
+pub use stats::PartitionStats;
+pub use verify::{DamagedPlace, VerifyReport};
+pub use writer::Appended;

@@ -3,7 +3,6 @@
 use super::entropy::Entropy;
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
-use crate::record::BATCH_BYTES_LIMIT;
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
 use std::path::Path;
 use std::sync::Arc;
@@ -154,7 +153,7 @@ pub(crate) enum Identity {
 /// Smallest and largest segment.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (16 << 10)..=(2 << 30);
 /// Smallest and largest limit of a batch.
-const BATCH_BYTES: std::ops::RangeInclusive<u32> = 1_024..=BATCH_BYTES_LIMIT;
+const BATCH_BYTES: std::ops::RangeInclusive<u32> = 1_024..=(64 << 20);
 
 impl Default for PartitionOptions {
     fn default() -> Self {
@@ -311,7 +310,7 @@ impl PartitionOptions {
     /// - `ReadOnly`, `NoSpace`, `Io`: the file system refused.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Partition> {
         let path = path.as_ref();
-        let dir = crate::io::Disk::create(path)
+        let dir = crate::io::DiskDir::open_or_create(path)
             .map_err(|error| Error::io("open the directory", path, error))?;
         self.open_in(dir)
     }

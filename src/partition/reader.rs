@@ -6,13 +6,14 @@
 //!          └──────────────────────────── advance ◀─────────────────────────────┘
 //! ```
 
+use super::ReadLevel;
 use super::lookup;
 use super::shared::Shared;
 use super::view::{View, check_range};
-use super::{Partition, ReadLevel};
 use crate::record::{Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk};
 use crate::segment::{Layout, Segment};
 use crate::{Error, ErrorKind, Offset, Position, Result};
+use std::fmt;
 use std::sync::Arc;
 
 /// Bytes that are copied and verified at once, unless a batch is larger.
@@ -26,9 +27,33 @@ pub(super) const PROBE_LEN: usize = 8 << 10;
 /// again later, it goes on with what has come meanwhile. See [`Partition::read`].
 #[derive(Debug)]
 pub struct Reader {
-    shared: Arc<Shared>,
+    source: Arc<dyn Source>,
     level: ReadLevel,
     cursor: Cursor,
+}
+
+/// A log that can be read: one that this handle writes, or one that it follows.
+pub(super) trait Source: fmt::Debug + Send + Sync {
+    /// The segments of this moment.
+    fn view(&self) -> Arc<View>;
+    /// The end of what a reader at `level` may see. What lies before it is in a view that is taken later.
+    fn end_at(&self, level: ReadLevel) -> Offset;
+    /// Looks whether the end has moved, where that is not known by itself.
+    fn look_again(&self, level: ReadLevel) -> Result<bool>;
+}
+
+impl Source for Shared {
+    fn view(&self) -> Arc<View> {
+        Shared::view(self)
+    }
+
+    fn end_at(&self, level: ReadLevel) -> Offset {
+        Shared::end_at(self, level)
+    }
+
+    fn look_again(&self, _: ReadLevel) -> Result<bool> {
+        Ok(false)
+    }
 }
 
 /// Where a reader is.
@@ -50,11 +75,9 @@ pub(super) struct Held {
 }
 
 impl Reader {
-    pub(super) fn new(partition: &Partition, from: Offset) -> Self {
-        let shared = partition.shared().clone();
-        let level = shared.options.read_level;
-        let rewinds = shared.view().rewinds;
-        Self { shared, level, cursor: Cursor { next: from, held: None, rewinds } }
+    pub(super) fn new(source: Arc<dyn Source>, level: ReadLevel, from: Offset) -> Self {
+        let rewinds = source.view().rewinds;
+        Self { source, level, cursor: Cursor { next: from, held: None, rewinds } }
     }
 
     /// Sees what this level allows. Default: the partition's [`read_level`].
@@ -87,8 +110,16 @@ impl Reader {
     /// - `Unsupported`: a batch is compressed in a way that is not compiled in.
     /// - `Io`: a read failed.
     fn read_next(&mut self) -> Result<Option<Records>> {
-        let end = self.shared.end_at(self.level);
-        let view = self.shared.view();
+        match self.read_seen()? {
+            None if self.source.look_again(self.level)? => self.read_seen(),
+            found => Ok(found),
+        }
+    }
+
+    /// The same, of what is known to be there.
+    fn read_seen(&mut self) -> Result<Option<Records>> {
+        let end = self.source.end_at(self.level);
+        let view = self.source.view();
         loop {
             self.cursor.follow(&view);
             if self.cursor.next == end {

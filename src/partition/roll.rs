@@ -61,9 +61,7 @@ impl SegmentEntry {
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
     pub(super) fn make_next_segment(&self) -> Result<()> {
-        let mut admin = self.admin.lock();
-        self.seal_previous_locked(&mut admin)?;
-        self.prepare_locked(&mut admin)
+        self.prepare_locked(&mut self.admin.lock())
     }
 
     /// Prepares the next segment if the active one fills quickly and more than half of it is used.
@@ -83,7 +81,9 @@ impl Shared {
         writer.next.is_none() && quick && half && matches!(writer.state, State::Open)
     }
 
+    /// Has a next segment ready. The manifest has room for one, so the segment before is sealed first.
     pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
+        self.seal_previous_locked(admin)?;
         {
             let mut writer = self.writer.lock();
             writer.usable(self)?;

@@ -12,6 +12,7 @@
 
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
+use super::retention::RetentionClock;
 use super::space::Pinned;
 use super::upkeep::Upkeep;
 use super::view::View;
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(super) pinned: Pinned,
     pub(super) upkeep: Upkeep,
     pub(super) report: Mutex<Arc<RecoveryReport>>,
+    pub(super) retention_clock: RetentionClock,
 }
 
 /// What structural changes work on.

@@ -3,7 +3,7 @@
 use super::options::Retention;
 use super::shared::{Admin, Shared};
 use super::writer::Writer;
-use crate::segment::{PREPARED_LEN_MIN, Segment};
+use crate::segment::{SEGMENT_HEADER_LEN, Segment};
 use crate::sync::Mutex;
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, Weak};
@@ -64,7 +64,7 @@ impl Shared {
             sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes())
         });
         let reserved = writer.active.reserved().next_multiple_of(BLOCK);
-        let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(PREPARED_LEN_MIN));
+        let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(u64::from(SEGMENT_HEADER_LEN)));
         // Two slots of the manifest, which grow with the number of segments, and the lock.
         let manifest = (view.segments.len() as u64 * 56 + BLOCK).next_power_of_two() * 2 + BLOCK;
         sealed + sealing + reserved + index_bytes(reserved) + next + manifest + self.pinned.bytes()

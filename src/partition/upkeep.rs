@@ -59,7 +59,7 @@ impl Upkeep {
     pub(super) fn call(&self) {
         if !self.called.swap(true, Ordering::AcqRel) {
             // A full channel means that a call is on its way already.
-            drop(self.calls.try_send(()));
+            let _ = self.calls.try_send(());
         }
     }
 
@@ -71,7 +71,7 @@ impl Upkeep {
     /// Ends the thread and waits for it, unless it is the thread itself that calls.
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        drop(self.calls.try_send(()));
+        let _ = self.calls.try_send(());
         let thread = self.thread.lock().take();
         if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
             drop(thread.join());

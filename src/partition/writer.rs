@@ -164,6 +164,12 @@ impl Shared {
         self.append_batch(&mut batch, expect, level)
     }
 
+    /// Appends a batch with the offsets and the leader epoch that it has.
+    pub(super) fn append_verbatim(&self, batch: &mut Batch, level: Durability) -> Result<Pending<Appended>> {
+        BatchLimits::new(self.options.batch_bytes_max)?.admit(batch.len())?;
+        self.append_batch(batch, Expect::Verbatim, level)
+    }
+
     /// Appends a batch that is complete but for its place.
     pub(super) fn append_batch(
         &self,

@@ -85,6 +85,14 @@ impl Batch {
         Ok(Self::sealed(bytes.to_vec()))
     }
 
+    /// A batch that was verified where it was stored; what is local to that segment is cleared.
+    ///
+    /// # Errors
+    /// As [`Batch::from_bytes`], of which only damage that has come since can be one.
+    pub(crate) fn from_stored(bytes: &[u8]) -> Result<Self> {
+        Self::from_bytes(bytes, BatchLimits::most())
+    }
+
     /// A batch in `buf`, whose header decodes but for the checksum; what is local to a segment is cleared.
     pub(super) fn sealed(buf: Vec<u8>) -> Self {
         let tail = (buf.len() >= SPLIT_LEN_MIN).then(|| TailSum::of(&buf));
@@ -179,6 +187,11 @@ impl Batch {
         let count = if header.is_control() { 0 } else { header.record_count };
         let walk = Walk::new(0, self.buf.len(), usize::try_from(count).unwrap_or(0));
         Ok(Records::from_verified(Arc::new(self.buf.clone()), walk, Offset::ZERO, header.next_offset()))
+    }
+
+    /// Its checksum.
+    pub(crate) fn crc32(&self) -> u32 {
+        word(&self.buf, at::CRC32).unwrap_or(0)
     }
 
     /// Its header.

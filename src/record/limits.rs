@@ -46,6 +46,11 @@ impl BatchLimits {
         ))
     }
 
+    /// What is stored may have been stored under any limit.
+    pub(crate) const fn most() -> Self {
+        Self { bytes_max: Self::BYTES_MAX_MOST }
+    }
+
     /// The most bytes a batch may have, its header included, as it is stored.
     #[must_use]
     pub const fn bytes_max(&self) -> u32 {

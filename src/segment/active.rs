@@ -10,7 +10,7 @@ use super::{
     SegmentHeader, SegmentParts, TAIL_MARK_LEN, TailMark,
 };
 use crate::io::{self, Dir, File, MapWriter};
-use crate::record::{Batch, Stamp, Times};
+use crate::record::{Batch, Place, Stamp, Times};
 use crate::sync::Publisher;
 use crate::{Error, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
@@ -166,6 +166,11 @@ impl PreparedSegment {
 
     pub(crate) fn header(&self) -> &SegmentHeader {
         &self.header
+    }
+
+    /// The name it was created under.
+    pub(crate) fn name_on_disk(&self) -> &str {
+        &self.name
     }
 
     /// How far space is reserved.
@@ -334,8 +339,9 @@ impl ActiveSegment {
         if at.to_u64() + u64::from(TAIL_MARK_LEN) > self.reserved() {
             return Ok(());
         }
+        let place = Place { salt: self.segment.salt(), position: at };
         self.tail
-            .store(&self.opened, &mark.encode(self.segment.salt(), at), at.to_u64())
+            .store(&self.opened, &mark.encode(place), at.to_u64())
             .map_err(|error| write_error(&self.opened, at, error))
     }
 
@@ -347,7 +353,6 @@ impl ActiveSegment {
     /// What is known of the segment if it ends here.
     pub(crate) fn seal_facts(&self) -> Seal {
         Seal::from(self.end)
-    }
     }
 
     /// Ends the segment. What is not durable yet becomes so by [`SealedTail::advance_durable`].

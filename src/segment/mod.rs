@@ -32,7 +32,7 @@ pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};
 pub(crate) use header::{HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
 pub(crate) use index::{
-    EncodedIndex, INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexFlaw, IndexOwner, IndexWriter,
+    INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter,
 };
 pub(crate) use name::FileName;
-pub(crate) use tail_mark::{TAIL_MARK_LEN, TailMark, TailMarkFlaw};
+pub(crate) use tail_mark::{TAIL_MARK_LEN, TailMark};

@@ -151,9 +151,7 @@ impl GroupCommit {
     pub(crate) fn fail(&self, error: &Error) {
         let mut turns = self.turns.lock();
         turns.failed.get_or_insert_with(|| error.clone());
-        self.rounds.iter().for_each(|round| {
-            round.notify_all();
-        });
+        self.wake_sleepers();
         drop(turns);
         self.durable.wake_all();
     }
@@ -164,8 +162,15 @@ impl GroupCommit {
         turns.failed = None;
         turns.demand = turns.demand.min(durable);
         self.durable.store(durable);
+        self.wake_sleepers();
         drop(turns);
         self.durable.wake();
+    }
+
+    fn wake_sleepers(&self) {
+        for round in &self.rounds {
+            round.notify_all();
+        }
     }
 
     /// Runs one round with the lock given up meanwhile.

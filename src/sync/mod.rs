@@ -9,7 +9,7 @@ mod group_commit;
 mod pending;
 mod published;
 
-pub(crate) use gate::{Gate, Ticket};
+pub(crate) use gate::Gate;
 pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;

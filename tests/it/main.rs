@@ -4,4 +4,5 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod basics;
 mod proof;

@@ -19,7 +19,7 @@ use crate::segment::Layout;
 use crate::{Offset, Position, Timestamp, TopicId};
 
 pub(crate) use codec::{Slot, SlotFlaw};
-pub(crate) use file::{MANIFEST, MANIFEST_NEW, ManifestFile, SLOT_CAPACITY_MIN, SlotReport, load_read_only};
+pub(crate) use file::{MANIFEST, MANIFEST_NEW, ManifestFile, SlotReport, load_read_only};
 pub(crate) use meaning::MeaningFlaw;
 
 /// What a partition consists of.

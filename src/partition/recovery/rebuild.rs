@@ -9,7 +9,7 @@
 use super::{End, Inventory, Recovered, Recovery, RecoveryOutcome, SegmentFile, TornBytes};
 use crate::io::{self, Access};
 use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
-use crate::record::{Batch, BatchLimits, Stamp, Times};
+use crate::record::{Batch, Stamp, Times};
 use crate::segment::{
     ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
     Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
@@ -156,7 +156,7 @@ fn replace_end(
     let name = FileName::Next { sequence: header.sequence }.to_string();
     let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name);
     let prepared = PreparedSegment::create(plan)?;
-    let mut copy = Copy::new(&header, until, recovery.dir, prepared.name_on_disk())?;
+    let mut copy = Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
     for (at, (found, _, tail)) in end.tails.iter().enumerate().take(end.last + 1).skip(synced_in) {
         let start = if at == synced_in { until } else { end.checkpoint_before(at, &end.tails[at].1, &manifest) };
         copy.take(found, start, tail.walk.end.position)?;
@@ -202,7 +202,7 @@ impl End {
 }
 
 /// Good batches on their way into a new segment.
-struct Copy {
+pub(super) struct Copy {
     file: Arc<dyn io::File>,
     salt: u64,
     end: Checkpoint,
@@ -213,13 +213,30 @@ struct Copy {
 }
 
 impl Copy {
-    fn new(header: &SegmentHeader, from: Checkpoint, dir: &Arc<dyn io::Dir>, name: &str) -> Result<Self> {
+    /// Writes into the file `name`, which has its header already.
+    pub(super) fn new(
+        header: &SegmentHeader,
+        first_offset: Offset,
+        leader_epoch: u32,
+        dir: &Arc<dyn io::Dir>,
+        name: &str,
+    ) -> Result<Self> {
         let path = dir.path().join(name);
         let file = dir.open(name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
-        let start = Checkpoint::start(from.next_offset, from.leader_epoch, from.last_append_time);
-        let index = IndexWriter::new(header.index_owner(from.next_offset));
+        let start = Checkpoint::start(first_offset, leader_epoch, header.created_at);
+        let index = IndexWriter::new(header.index_owner(first_offset));
         let buf_at = start.position.to_u64();
         Ok(Self { file, salt: header.salt, end: start, index, buf: Vec::new(), buf_at })
+    }
+
+    /// Where the next batch goes.
+    pub(super) fn position(&self) -> Position {
+        self.end.position
+    }
+
+    /// The leader epoch of the last batch.
+    pub(super) fn leader_epoch(&self) -> u32 {
+        self.end.leader_epoch
     }
 
     /// Takes the batches of `found` from `from` to `to`.
@@ -234,7 +251,8 @@ impl Copy {
         result
     }
 
-    fn take_one(&mut self, track: Track<'_>, at: Position, length: u32) -> Result<()> {
+    /// Takes one batch.
+    pub(super) fn take_one(&mut self, track: Track<'_>, at: Position, length: u32) -> Result<()> {
         let bytes = read_range(track, at.to_u64(), usize::try_from(length).unwrap_or(usize::MAX))?;
         let mut batch = Batch::from_stored(&bytes)?;
         self.push(&mut batch)?;
@@ -280,7 +298,7 @@ impl Copy {
     }
 
     /// Syncs what was taken.
-    fn finish(mut self, now: crate::Timestamp) -> Result<(Checkpoint, IndexWriter)> {
+    pub(super) fn finish(mut self, now: crate::Timestamp) -> Result<(Checkpoint, IndexWriter)> {
         self.write()?;
         self.file.sync().map_err(|error| Error::io("sync", self.file.path(), error))?;
         if self.end.position.get() > SEGMENT_HEADER_LEN {
@@ -404,17 +422,18 @@ impl Recovery<'_> {
     /// Removes the open segments that the manifest no longer lists, and gives back the space behind the end
     /// of those that it still does.
     fn remove_dropped(&mut self, manifest: &Manifest, end: &End) -> Result<()> {
-        for (found, ..) in &end.tails {
+        for (found, _, tail) in &end.tails {
             let entry = manifest.segments.iter().find(|entry| entry.sequence == found.header.sequence);
             match entry {
                 None => self.remove(vec![found.name.clone()])?,
-                Some(entry) => {
+                Some(_) => {
                     let path = self.dir.path().join(&found.name);
                     let file = self
                         .dir
                         .open(&found.name, Access::ReadWrite)
                         .map_err(|error| Error::io("open", &path, error))?;
-                    punch_beyond(&*file, entry.end.to_u64(), u64::MAX)?;
+                    // Only what was never written: readers may have the rest mapped.
+                    punch_beyond(&*file, tail.beyond.used_to, u64::MAX)?;
                 }
             }
         }
@@ -435,7 +454,7 @@ impl Recovery<'_> {
 }
 
 impl SegmentEntry {
-    fn seal(&self) -> Seal {
+    pub(crate) fn seal(&self) -> Seal {
         Seal {
             end: self.end,
             end_offset: self.end_offset,

@@ -8,13 +8,14 @@
 //! ```
 
 use super::table::Rest;
+use super::tear::is_tear;
 use crate::partition::manifest::SegmentEntry;
 use crate::io::File;
 use crate::record::{Place, looks_like_batch, one_bit_from_good, read_batch};
 use crate::segment::{
     Checkpoint, IndexOwner, IndexWriter, Stop, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
 };
-use crate::{Position, Result, Timestamp};
+use crate::{Offset, Position, Result, Timestamp};
 
 /// Bytes that are searched at once.
 const WINDOW_LEN: usize = 1 << 20;
@@ -27,6 +28,7 @@ pub(crate) struct Tail {
     pub(crate) walk: Walk,
     pub(crate) beyond: Beyond,
     pub(crate) index: IndexWriter,
+    owner: IndexOwner,
 }
 
 /// What follows the last good batch of a segment.
@@ -55,7 +57,7 @@ impl Tail {
         let mut index = index_up_to(track, dir, owner, from.position)?;
         let walk = walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
         let beyond = Beyond::search(track, walk.end.position)?;
-        Ok(Self { walk, beyond, index })
+        Ok(Self { walk, beyond, index, owner })
     }
 
     /// Whether the log goes on in this segment behind the one before it: by a batch that follows, or by a
@@ -70,6 +72,11 @@ impl Tail {
     /// Whether nothing but zeros or a tail mark follows, and the walk ended for that reason.
     pub(crate) fn is_clean(&self) -> bool {
         matches!(self.beyond.rest, Rest::Blank | Rest::TailMark)
+    }
+
+    /// The first offset of the segment.
+    pub(crate) fn first_offset(&self) -> Offset {
+        self.owner.first_offset
     }
 
     /// The furthest position that anything here names as synced.
@@ -147,7 +154,7 @@ impl Beyond {
             Some(head) => head.to_vec(),
             None => read_range(track, at, TAIL_MARK_LEN as usize)?,
         };
-        if let Ok(mark) = TailMark::decode(&head, track.salt, position) {
+        if let Ok(mark) = TailMark::decode(&head, place) {
             self.furthest = self.furthest.max(mark.synced);
             return Ok(());
         }
@@ -169,7 +176,8 @@ impl Beyond {
         }
         let mark_len = u64::from(TAIL_MARK_LEN);
         let head = read_range(track, from.to_u64(), TAIL_MARK_LEN as usize)?;
-        if let Ok(mark) = TailMark::decode(&head, track.salt, from) {
+        let place = Place { salt: track.salt, position: from };
+        if let Ok(mark) = TailMark::decode(&head, place) {
             self.mark = Some(mark);
             if self.used_to <= from.to_u64() + mark_len {
                 return Ok(Rest::TailMark);
@@ -177,7 +185,6 @@ impl Beyond {
         }
         let left = track.len - from.to_u64();
         let bytes = read_range(track, from.to_u64(), usize::try_from(left).unwrap_or(usize::MAX).min(ONE_BIT_LEN_MAX))?;
-        let place = Place { salt: track.salt, position: from };
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         Ok(match one_bit_from_good(&bytes, place, len_max) {
             Some(bit) if !is_tear(&bytes, from, bit) => Rest::OneBitFromGood,
@@ -188,18 +195,6 @@ impl Beyond {
 
 /// Bytes of a damaged batch that are looked at to tell one wrong bit from a tear.
 const ONE_BIT_LEN_MAX: usize = 64 << 20;
-
-/// What a disk writes at once.
-const SECTOR: u64 = 512;
-
-/// Whether a write that was cut off explains that this bit is wrong: it reads zero, and so does everything
-/// behind it in its sector.
-fn is_tear(bytes: &[u8], from: Position, bit: u64) -> bool {
-    let at = usize::try_from(bit / 8).unwrap_or(usize::MAX);
-    let sector_end = (from.to_u64() + bit / 8 + 1).next_multiple_of(SECTOR) - from.to_u64();
-    let sector_end = usize::try_from(sector_end).unwrap_or(usize::MAX).min(bytes.len());
-    bytes.get(at..sector_end).is_some_and(|rest| rest.iter().all(|byte| *byte == 0))
-}
 
 /// Whether the file has a byte other than zero at or behind `from`.
 ///

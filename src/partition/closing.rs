@@ -1,0 +1,72 @@
+//! Closing: sync, list the end, give back what was reserved, let go of the lock.
+
+use super::manifest::{SegmentEntry, SegmentState};
+use super::shared::{Admin, Shared};
+use super::writer::State;
+use crate::segment::{Seal, TailMark};
+use crate::{Error, Result};
+
+impl Shared {
+    /// Whether the partition was closed.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.writer.lock().state, State::Closed)
+    }
+
+    /// Closes for all handles. A second call does nothing.
+    pub(super) fn close(&self) -> Result<()> {
+        self.upkeep.stop();
+        let mut admin = self.admin.lock();
+        if self.is_closed() {
+            return Ok(());
+        }
+        let result = self.finish(&mut admin);
+        self.writer.lock().state = State::Closed;
+        admin.lock = None;
+        drop(admin);
+        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
+        self.end.wake_all();
+        result
+    }
+
+    /// Makes all of it durable, and the next open quick.
+    fn finish(&self, admin: &mut Admin) -> Result<()> {
+        self.seal_previous_locked(admin)?;
+        self.commit.wait(self.log_end().get(), self)?;
+        if !self.writer.lock().changed {
+            return Ok(());
+        }
+        // Appends that come in now find the state closed or are synced below.
+        let mut writer = self.writer.lock();
+        writer.usable(self)?;
+        writer.state = State::Closed;
+        let end = *writer.active.end();
+        let mark = TailMark {
+            synced: end.position,
+            durable_offset: end.next_offset,
+            last_append_time: end.last_append_time,
+            manifest_generation: writer.generation,
+        };
+        writer.active.store_tail_mark(&mark)?;
+        let opened = writer.active.opened().clone();
+        opened.file.sync().map_err(|error| Error::io("sync", opened.file.path(), error))?;
+        writer.active.advance_durable(end.position);
+        let active = writer.active.segment().clone();
+        let next = writer.next.take();
+        drop(writer);
+
+        let seal = Seal::from(end);
+        let mut changed = admin.manifest.clone();
+        changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
+        let first = active.first_offset();
+        changed.segments.push(SegmentEntry::at_end(active.header(), SegmentState::Open, first, &seal));
+        changed.leader_epoch = end.leader_epoch;
+        self.commit_manifest(admin, changed)?;
+        if let Some(next) = next {
+            let path = self.dir.path().join(next.name_on_disk());
+            self.dir.remove(next.name_on_disk()).map_err(|error| Error::io("remove", &path, error))?;
+        }
+        self.name_by_offset(&active)?;
+        self.store_index(&active, &seal);
+        crate::segment::punch_beyond(&*opened.file, end.position.to_u64() + 4096, u64::MAX)
+    }
+}

@@ -1,0 +1,387 @@
+//! Reading beside a writer: another process has the partition open, and this one only looks.
+//!
+//! ```text
+//!     manifest ──generation changed?──▶ segments
+//!     open segments ──walk from where it stopped──▶ written end
+//!                   ──proofs in batches and tail mark──▶ durable end
+//! ```
+//!
+//! A follower takes no lock, writes nothing, and reads by system calls alone. A batch that is not whole yet is
+//! not there yet.
+
+use super::manifest::{Manifest, SegmentEntry, SegmentState, load_read_only};
+use super::options::ReadLevel;
+use super::reader::{Reader, Source};
+use super::recovery::{Inventory, SegmentFile};
+use super::view::View;
+use crate::io::Dir;
+use crate::record::Place;
+use crate::segment::{
+    Checkpoint, IndexWriter, Opened, Segment, SegmentAccess, SegmentParts, TAIL_MARK_LEN, TailMark, Track,
+    read_range, walk,
+};
+use crate::sync::{Mutex, Publisher};
+use crate::{Error, ErrorKind, Offset, Position, Result};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a follower that waits looks again.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often it tries anew when the writer deletes what it was about to open.
+const ATTEMPTS_MAX: usize = 16;
+
+/// A partition that another handle or process writes, opened for reading only.
+///
+/// ```
+/// use annals::{Follower, Partition, Record, ReadLevel};
+/// # let dir = std::env::temp_dir().join(format!("annals-follower-doc-{}", std::process::id()));
+/// let log = Partition::open(&dir)?;
+/// log.append([Record::new("a")]).wait()?;
+///
+/// let follower = Follower::open(&dir)?; // in another process, usually
+/// let records = follower.read(follower.log_start_offset()).next().expect("one record is there")?;
+/// assert_eq!(records.iter().next().map(|record| record.value()), Some(&b"a"[..]));
+/// # log.close()?;
+/// # drop(std::fs::remove_dir_all(&dir));
+/// # annals::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Follower {
+    source: Arc<Followed>,
+}
+
+/// What a follower and its readers share.
+#[derive(Debug)]
+struct Followed {
+    dir: Arc<dyn Dir>,
+    seen: Mutex<Seen>,
+}
+
+/// What was there when it was looked at last.
+#[derive(Debug)]
+struct Seen {
+    generation: u64,
+    view: Arc<View>,
+    open: Vec<OpenEnd>,
+    written: Offset,
+    durable: Offset,
+}
+
+/// The end of a segment that is being written.
+#[derive(Debug)]
+struct OpenEnd {
+    file: SegmentFile,
+    segment: Arc<Segment>,
+    written: Publisher,
+    durable: Publisher,
+    index: IndexWriter,
+    end: Checkpoint,
+    /// Whether anything says that all before this segment is synced.
+    follows_synced: bool,
+    /// Batches that are not known to be synced: where they begin, and their first offset.
+    unproved: VecDeque<(Position, Offset)>,
+}
+
+impl Follower {
+    /// Opens the partition in the directory at `path` for reading. Takes no lock and writes nothing. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no partition; `Corrupt`, `Unsupported`, `Io` as for a writer.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let dir = crate::io::DiskDir::open(path)
+            .map_err(|error| Error::io("open the directory", path, error))?;
+        Self::open_in(dir)
+    }
+
+    /// The same in `dir`, on whatever disk that is.
+    ///
+    /// # Errors
+    /// As [`Follower::open`].
+    pub fn open_in(dir: Arc<dyn Dir>) -> Result<Self> {
+        let seen = Seen::first(&dir)?;
+        Ok(Self { source: Arc::new(Followed { dir, seen: Mutex::new(seen) }) })
+    }
+
+    /// Reads from `from` to the end that can be seen now; see [`crate::Partition::read`]. Asked again at the
+    /// end, the reader looks whether there is more.
+    #[must_use]
+    pub fn read(&self, from: Offset) -> Reader {
+        Reader::new(self.source.clone(), ReadLevel::default(), from)
+    }
+
+    /// Looks at what has changed.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Unsupported` or `Io` when what is there cannot be read.
+    pub fn refresh(&self) -> Result<()> {
+        self.source.refresh()
+    }
+
+    /// Looks every now and then, at most for `limit`, until a reader at `level` can see a record beyond
+    /// `offset`; says whether one can. A follower cannot ask for a sync: at [`ReadLevel::Durable`] it waits
+    /// for the writer's.
+    ///
+    /// # Errors
+    /// As [`Follower::refresh`].
+    pub fn wait_past(&self, level: ReadLevel, offset: Offset, limit: Duration) -> Result<bool> {
+        let started = Instant::now();
+        loop {
+            self.refresh()?;
+            if self.source.end_at(level) > offset {
+                return Ok(true);
+            }
+            let left = limit.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            thread::sleep(left.min(LOOK_EVERY));
+        }
+    }
+
+    /// The first offset that could be read when it was looked last.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.source.view().log_start
+    }
+
+    /// End (exclusive) of what was proved to be synced when it was looked last.
+    #[must_use]
+    pub fn durable_offset(&self) -> Offset {
+        self.source.end_at(ReadLevel::Durable)
+    }
+
+    /// End (exclusive) of what was written when it was looked last.
+    #[must_use]
+    pub fn log_end_offset(&self) -> Offset {
+        self.source.end_at(ReadLevel::Written)
+    }
+}
+
+impl Source for Followed {
+    fn view(&self) -> Arc<View> {
+        self.seen.lock().view.clone()
+    }
+
+    fn end_at(&self, level: ReadLevel) -> Offset {
+        let seen = self.seen.lock();
+        match level {
+            ReadLevel::Written => seen.written,
+            ReadLevel::Durable => seen.durable,
+        }
+    }
+
+    fn look_again(&self, level: ReadLevel) -> Result<bool> {
+        let before = self.end_at(level);
+        self.refresh()?;
+        Ok(self.end_at(level) != before)
+    }
+}
+
+impl Followed {
+    fn refresh(&self) -> Result<()> {
+        let mut seen = self.seen.lock();
+        let (manifest, _) = load_read_only(&*self.dir)?;
+        if manifest.generation != seen.generation {
+            let rewinds = seen.view.rewinds + 1;
+            let mut fresh = Seen::first(&self.dir)?;
+            fresh.view = Arc::new(View { rewinds, ..View::clone(&fresh.view) });
+            *seen = fresh;
+            return Ok(());
+        }
+        seen.advance()
+    }
+}
+
+impl Seen {
+    /// Looks at the partition for the first time. The writer may delete between the manifest and the files.
+    fn first(dir: &Arc<dyn Dir>) -> Result<Self> {
+        let mut attempt = 1;
+        loop {
+            let (manifest, _) = load_read_only(&**dir)?;
+            match Self::of(dir, &manifest) {
+                Err(error) if error.kind() == ErrorKind::Corrupt && attempt < ATTEMPTS_MAX => attempt += 1,
+                other => return other,
+            }
+        }
+    }
+
+    fn of(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
+        let inventory = Inventory::take(&**dir, Some((manifest.topic, manifest.partition)))?;
+        let mut segments = Vec::new();
+        let mut open = Vec::new();
+        let mut end = manifest.log_start;
+        for entry in &manifest.segments {
+            let found = inventory.listed(&**dir, entry)?;
+            if entry.state == SegmentState::Sealed {
+                segments.push(sealed(dir, found, entry));
+                end = entry.end_offset;
+                continue;
+            }
+            let fresh = OpenEnd::new(dir, found, entry, manifest, end);
+            if entry.state == SegmentState::Open {
+                segments.push(fresh.segment.clone());
+            }
+            open.push(fresh);
+        }
+        let lost = manifest.lost.clone().into();
+        let view = View { log_start: manifest.log_start, segments, lost, rewinds: 0 };
+        let durable = open.first().map_or(end, |open| open.end.next_offset);
+        let mut seen =
+            Self { generation: manifest.generation, view: Arc::new(view), open, written: durable, durable };
+        seen.advance()?;
+        Ok(seen)
+    }
+
+    /// Walks on from where it stopped.
+    fn advance(&mut self) -> Result<()> {
+        let mut before: Option<Checkpoint> = None;
+        let mut added = Vec::new();
+        for (at, open) in self.open.iter_mut().enumerate() {
+            if let Some(before) = before {
+                if open.is_blank() {
+                    open.begin_behind(before);
+                }
+                if open.end.next_offset < before.next_offset {
+                    break;
+                }
+            }
+            let grew = open.walk_on()?;
+            if at > 0 && grew && !self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment)) {
+                added.push(open.segment.clone());
+            }
+            before = Some(open.end);
+            self.written = self.written.max(open.end.next_offset);
+        }
+        if !added.is_empty() {
+            let mut view = View::clone(&self.view);
+            view.segments.extend(added);
+            self.view = Arc::new(view);
+        }
+        self.settle_durable();
+        Ok(())
+    }
+
+    /// The furthest proof counts for all before it.
+    fn settle_durable(&mut self) {
+        let last_proved = self.open.iter().rposition(|open| open.follows_synced);
+        for (at, open) in self.open.iter_mut().enumerate() {
+            if last_proved.is_some_and(|last| at < last) {
+                open.prove(open.end.position);
+            }
+            self.durable = self.durable.max(open.proved_offset());
+        }
+    }
+}
+
+fn sealed(dir: &Arc<dyn Dir>, found: &SegmentFile, entry: &SegmentEntry) -> Arc<Segment> {
+    let end = Publisher::new(entry.end.to_u64()).published();
+    let parts = found.parts(dir, entry.first_offset, end.clone(), end);
+    Arc::new(Segment::sealed(parts, entry.seal()))
+}
+
+impl SegmentFile {
+    fn parts(
+        &self,
+        dir: &Arc<dyn Dir>,
+        first_offset: Offset,
+        written: crate::Published,
+        durable: crate::Published,
+    ) -> SegmentParts {
+        SegmentParts {
+            dir: dir.clone(),
+            header: self.header.clone(),
+            first_offset,
+            name: self.name.clone(),
+            access: SegmentAccess::Pread,
+            written,
+            durable,
+        }
+    }
+}
+
+impl OpenEnd {
+    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, manifest: &Manifest, end: Offset) -> Self {
+        let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
+        let end = Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
+        let (written, durable) = (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
+        // The index of what lies before the recovery point is not needed to be right: look-ups begin at the
+        // first entry that is not beyond what they want.
+        let index = IndexWriter::new(file.header.index_owner(first_offset));
+        let parts = file.parts(dir, first_offset, written.published(), durable.published());
+        let opened = Arc::new(Opened::new(file.file.clone(), None, 0));
+        let segment = Arc::new(Segment::open(parts, opened, index.index()));
+        let follows_synced = entry.state == SegmentState::Open;
+        let unproved = VecDeque::new();
+        Self { file: file.clone(), segment, written, durable, index, end, follows_synced, unproved }
+    }
+
+    /// Whether nothing was found in it yet.
+    fn is_blank(&self) -> bool {
+        self.segment.first_entry().position == self.end.position
+    }
+
+    /// A prepared segment begins where the one before it ends, wherever that is by now.
+    fn begin_behind(&mut self, before: Checkpoint) {
+        if self.segment.first_offset() == before.next_offset {
+            return;
+        }
+        let first_offset = before.next_offset;
+        self.index = IndexWriter::new(self.file.header.index_owner(first_offset));
+        let (written, durable) = (self.written.published(), self.durable.published());
+        let parts = self.file.parts(self.segment.dir(), first_offset, written, durable);
+        let opened = Arc::new(Opened::new(self.file.file.clone(), None, 0));
+        self.segment = Arc::new(Segment::open(parts, opened, self.index.index()));
+        self.end = Checkpoint { position: self.end.position, ..before };
+    }
+
+    /// Walks from where it stopped; says whether there was more.
+    fn walk_on(&mut self) -> Result<bool> {
+        let path = self.file.file.path().to_owned();
+        let len = self.file.file.len().map_err(|error| Error::io("read the size of", &path, error))?;
+        let file = self.file.clone();
+        let track = Track { len, ..file.track() };
+        let (index, unproved) = (&mut self.index, &mut self.unproved);
+        let found = walk(track, self.end, &mut |batch, at| {
+            index.push(batch.base_offset, at, batch.max_timestamp);
+            unproved.push_back((at, batch.base_offset));
+        })?;
+        let grew = found.end.position > self.end.position;
+        self.end = found.end;
+        self.written.advance(found.end.position.to_u64());
+        self.prove(found.furthest);
+        let mark = read_range(track, found.end.position.to_u64(), TAIL_MARK_LEN as usize)?;
+        let place = Place { salt: track.salt, position: found.end.position };
+        if let Ok(mark) = TailMark::decode(&mark, place) {
+            self.prove(mark.synced);
+        }
+        Ok(grew)
+    }
+
+    /// Notes that all before `synced` is synced.
+    fn prove(&mut self, synced: Position) {
+        let synced = synced.min(self.end.position);
+        if synced == Position::ZERO {
+            return;
+        }
+        self.follows_synced = true;
+        while self.unproved.front().is_some_and(|(at, _)| *at < synced) {
+            self.unproved.pop_front();
+        }
+        if synced.to_u64() > self.durable.get() {
+            self.durable.advance(synced.to_u64());
+        }
+    }
+
+    /// End of the offsets that are synced.
+    fn proved_offset(&self) -> Offset {
+        match self.unproved.front() {
+            _ if !self.follows_synced => Offset::ZERO,
+            Some((_, offset)) => *offset,
+            None => self.end.next_offset,
+        }
+    }
+}

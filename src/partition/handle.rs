@@ -1,0 +1,261 @@
+//! The handle that users hold.
+
+use super::lookup::TimedOffset;
+use super::options::{Durability, PartitionOptions, ReadLevel};
+use super::reader::Reader;
+use super::recovery::RecoveryReport;
+use super::shared::Shared;
+use super::stats::PartitionStats;
+use super::verify::VerifyReport;
+use super::waiting::EndPassed;
+use super::writer::{Appended, Expect};
+use crate::record::{Batch, Record};
+use crate::segment::Segment;
+use crate::sync::Pending;
+use crate::{Offset, Result, Timestamp};
+use std::path::Path;
+use std::sync::Arc;
+
+/// One log: records with consecutive offsets, in a directory of its own.
+///
+/// Handles are cheap to clone, and all clones are the same partition. It is closed by [`Partition::close`], or
+/// when the last handle is dropped, which syncs what is written but cannot report a failure.
+///
+/// ```
+/// use annals::{Partition, Record};
+/// let log = Partition::options().open_in_memory()?;
+/// let appended = log.append([Record::new("a"), Record::new("b").key("k")]).wait()?;
+/// log.append_if(appended.next_offset(), [Record::new("c")]).wait()?;
+/// let mut values = Vec::new();
+/// for records in log.read(appended.base_offset()) {
+///     for record in &records? {
+///         values.push(record.value().to_vec());
+///     }
+/// }
+/// assert_eq!(values, [b"a", b"b", b"c"]);
+/// log.close()?;
+/// # annals::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Partition {
+    handle: Arc<Handle>,
+}
+
+/// Closes the partition when the last clone is dropped.
+#[derive(Debug)]
+struct Handle(Arc<Shared>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; who wants to know calls `close`.
+        drop(self.0.close());
+    }
+}
+
+impl Partition {
+    /// The options to open a partition with.
+    #[must_use]
+    pub fn options() -> PartitionOptions {
+        PartitionOptions::default()
+    }
+
+    /// Opens the partition in the directory at `path` with the default options. Blocks.
+    ///
+    /// # Errors
+    /// As [`PartitionOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::options().open(path)
+    }
+
+    pub(super) fn from_shared(shared: Arc<Shared>) -> Self {
+        Self { handle: Arc::new(Handle(shared)) }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.0
+    }
+
+    /// Appends records as one atomic batch, at the partition's durability.
+    ///
+    /// The records are stored, and visible to readers at [`ReadLevel::Written`], when this returns; the
+    /// returned work is done when they are as durable as was asked for.
+    ///
+    /// # Errors
+    /// Through the returned work:
+    /// - `InvalidInput`: there is no record. `TooLarge`: the batch is above `batch_bytes_max`.
+    /// - `NoSpace`: the disk or the cap is full. Nothing was stored; append again once there is room.
+    /// - `Poisoned`: an earlier write or sync failed; see [`Partition::reopen`]. `Closed`.
+    /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
+    pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
+        self.append_with(self.shared().options.durability, records)
+    }
+
+    /// The same, waiting for `level`.
+    pub fn append_with<'r>(
+        &self,
+        level: Durability,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Pending<Appended> {
+        self.shared().append_records(records, Expect::Anything, level).unwrap_or_else(Pending::failed)
+    }
+
+    /// Appends records as one atomic batch if the log ends at `expected`, which becomes the offset of the
+    /// first of them.
+    ///
+    /// # Errors
+    /// `Conflict` when the log ends elsewhere; nothing was stored. Else as [`Partition::append`].
+    pub fn append_if<'r>(
+        &self,
+        expected: Offset,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Pending<Appended> {
+        let level = self.shared().options.durability;
+        self.shared().append_records(records, Expect::End(expected), level).unwrap_or_else(Pending::failed)
+    }
+
+    /// Appends a batch as it is, with its offsets, timestamps and leader epoch: the way of a replica.
+    ///
+    /// # Errors
+    /// - `Conflict`: the batch does not begin where the log ends.
+    /// - `Fenced`: its leader epoch is lower than the log's.
+    /// - else as [`Partition::append`].
+    pub fn append_batch(&self, batch: &Batch) -> Pending<Appended> {
+        let level = self.shared().options.durability;
+        let mut batch = batch.clone();
+        self.shared().append_verbatim(&mut batch, level).unwrap_or_else(Pending::failed)
+    }
+
+    /// Reads from the record at `from`, or the next one there is, to the end of what the read level allows.
+    ///
+    /// The iterator's items are runs of verified records. `from` may be the log end, where there is nothing
+    /// yet; below the log start and beyond the end is `OutOfRange`.
+    #[must_use]
+    pub fn read(&self, from: Offset) -> Reader {
+        Reader::new(self.shared().clone(), self.shared().options.read_level, from)
+    }
+
+    /// Work that is done when readers can see a record beyond `offset`: when the end, at the partition's read
+    /// level, is larger than it. Waiting takes no processor time, and is served even if nobody else syncs.
+    ///
+    /// # Errors
+    /// `Closed` when the partition is closed meanwhile; `Io` when the sync failed.
+    pub fn wait_past(&self, offset: Offset) -> Pending<()> {
+        self.wait_past_at(self.shared().options.read_level, offset)
+    }
+
+    /// The same for a reader at `level`.
+    pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
+        let until = EndPassed { shared: self.shared().clone(), level };
+        Pending::until(Arc::new(until), offset.get().saturating_add(1), ())
+    }
+
+    /// Work that is done when all that is written now is synced.
+    ///
+    /// # Errors
+    /// `Poisoned` or `Io` when a sync failed; `Closed`.
+    pub fn flush(&self) -> Pending<()> {
+        Pending::until(self.shared().clone(), self.log_end_offset().get(), ())
+    }
+
+    /// The first record with a timestamp at or after `time` that the partition's read level allows to see.
+    /// Ties give the earliest offset. Cold segments are read: blocks.
+    ///
+    /// # Errors
+    /// `Corrupt` or `Io` when a segment cannot be read.
+    #[doc(alias = "offsetsForTimes")]
+    pub fn offset_for_time(&self, time: Timestamp) -> Result<Option<TimedOffset>> {
+        self.shared().offset_for_time(time, self.shared().options.read_level)
+    }
+
+    /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.
+    ///
+    /// # Errors
+    /// `OutOfRange` when `before` lies beyond the log end or below the log start. `Poisoned`, `Closed`, `Io`.
+    pub fn delete_records(&self, before: Offset) -> Result<()> {
+        self.shared().delete_records(before)
+    }
+
+    /// Takes back all batches that reach beyond `to`, for good, and returns the new log end, which is smaller
+    /// than `to` when that lies inside a batch. Blocks, and holds appends up.
+    ///
+    /// # Errors
+    /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
+    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`.
+    pub fn truncate(&self, to: Offset) -> Result<Offset> {
+        self.shared().truncate(to)
+    }
+
+    /// Does what is due now: syncs, segment changes, retention. Needed only with [`Maintenance::Manual`].
+    ///
+    /// # Errors
+    /// Those of the work that was due.
+    ///
+    /// [`Maintenance::Manual`]: crate::Maintenance::Manual
+    pub fn maintain(&self) -> Result<()> {
+        self.shared().maintain()
+    }
+
+    /// Takes writes again after a failed write or sync has poisoned the partition, by recovering it from the
+    /// disk: what was acknowledged as durable is there; what was only written may be gone. Does nothing to a
+    /// partition that is well. Blocks.
+    ///
+    /// # Errors
+    /// As [`PartitionOptions::open`]; `Closed`.
+    pub fn reopen(&self) -> Result<()> {
+        self.shared().reopen()
+    }
+
+    /// Syncs all that is written, gives back what was reserved and releases the lock, for all clones. Later
+    /// calls say `Closed`; records that were read stay valid. Blocks.
+    ///
+    /// # Errors
+    /// `Poisoned` or `Io` when not all that was written could be synced. It is closed nevertheless.
+    pub fn close(&self) -> Result<()> {
+        self.shared().close()
+    }
+
+    /// Reads all of it and compares it with its checksums and with what the manifest says. Changes nothing.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// `Io` when a read fails. Damage is not an error: the report lists it.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        self.shared().verify()
+    }
+
+    /// The first offset that can be read.
+    #[must_use]
+    pub fn log_start_offset(&self) -> Offset {
+        self.shared().view().log_start
+    }
+
+    /// The end (exclusive) of what is synced.
+    #[must_use]
+    pub fn durable_offset(&self) -> Offset {
+        self.shared().end_at(ReadLevel::Durable)
+    }
+
+    /// The end (exclusive) of what is written: the offset of the next record.
+    #[must_use]
+    pub fn log_end_offset(&self) -> Offset {
+        self.shared().log_end()
+    }
+
+    /// Its segments in the order of the log, the last being the one that is appended to.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Arc<Segment>> {
+        self.shared().view().segments.clone()
+    }
+
+    /// Sizes and pointers as they are now.
+    #[must_use]
+    pub fn stats(&self) -> PartitionStats {
+        self.shared().stats()
+    }
+
+    /// What opening it, or reopening it last, found and did.
+    #[must_use]
+    pub fn recovery_report(&self) -> Arc<RecoveryReport> {
+        self.shared().report.lock().clone()
+    }
+}

@@ -1,0 +1,139 @@
+//! From a directory to an open partition, and to the same partition opened anew.
+
+use super::handle::Partition;
+use super::options::PartitionOptions;
+use super::recovery::{Recovered, recover};
+use super::retention::RetentionClock;
+use super::shared::{Admin, Shared};
+use super::space::Pinned;
+use super::upkeep::Upkeep;
+use super::view::View;
+use super::writer::{State, Writer};
+use crate::io::{Access, Dir, Lock, read_full};
+use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
+use crate::{Error, ErrorKind, Offset, Result};
+use std::sync::Arc;
+
+/// The file that keeps a second writer out.
+const LOCK: &str = "LOCK";
+/// Most bytes of its note that are read.
+const NOTE_LEN_MAX: usize = 256;
+
+impl Partition {
+    /// Opens or creates the partition in `dir`, with options that were checked.
+    pub(super) fn open_in(dir: Arc<dyn Dir>, options: PartitionOptions) -> Result<Self> {
+        let lock = take_lock(&*dir)?;
+        let recovered = recover(&dir, &options, Offset::ZERO)?;
+        let shared = Shared::new(dir, options, lock, recovered);
+        if !shared.is_manual() {
+            shared.upkeep.start(Arc::downgrade(&shared))?;
+        }
+        Ok(Self::from_shared(shared))
+    }
+}
+
+/// Takes the lock of the directory, or says who holds it.
+fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Lock>> {
+    let path = dir.path().join(LOCK);
+    let lock = dir.lock(LOCK).map_err(|error| Error::io("lock", &path, error))?;
+    let Some(lock) = lock else {
+        let message = format!("{}: open for writing elsewhere ({})", dir.path().display(), holder(dir));
+        return Err(Error::new(ErrorKind::Locked, message));
+    };
+    // The note is for people; a full disk must not keep the log from being opened.
+    drop(lock.write_note(&format!("process {}\n", std::process::id())));
+    Ok(lock)
+}
+
+/// What the holder of the lock says of itself.
+fn holder(dir: &dyn Dir) -> String {
+    let mut note = [0; NOTE_LEN_MAX];
+    let read = dir.open(LOCK, Access::Read).and_then(|file| read_full(&*file, &mut note, 0));
+    let len = read.unwrap_or(0);
+    let note = String::from_utf8_lossy(note.get(..len).unwrap_or_default()).trim().to_owned();
+    if note.is_empty() { "it left no note".to_owned() } else { note }
+}
+
+impl Shared {
+    fn new(
+        dir: Arc<dyn Dir>,
+        options: PartitionOptions,
+        lock: Box<dyn Lock>,
+        recovered: Recovered,
+    ) -> Arc<Self> {
+        let end = recovered.active.end().next_offset.get();
+        let report = Arc::new(recovered.report.clone());
+        let retention_clock = RetentionClock::new(options.clock.now(), options.clock.monotonic());
+        let view = View::of(&recovered);
+        let (file, manifest, writer) = Writer::of(recovered);
+        Arc::new_cyclic(|me| Self {
+            me: me.clone(),
+            dir,
+            options,
+            admin: Mutex::new(Admin { file, manifest, lock: Some(lock) }),
+            writer: Mutex::new(writer),
+            view: RwLock::new(Arc::new(view)),
+            end: Gate::new(end),
+            commit: GroupCommit::new(end),
+            pinned: Pinned::default(),
+            upkeep: Upkeep::new(),
+            report: Mutex::new(report),
+            retention_clock,
+        })
+    }
+
+    /// Recovers anew after a failure: what is not proved to be synced is copied and synced before it counts as
+    /// durable.
+    pub(super) fn reopen(&self) -> Result<()> {
+        let mut admin = self.admin.lock();
+        let mut writer = self.writer.lock();
+        match &writer.state {
+            State::Open => return Ok(()),
+            State::Closed => return Err(self.closed()),
+            State::Poisoned(_) => {}
+        }
+        let recovered = recover(&self.dir, &self.options, self.durable_end())?;
+        let end = recovered.active.end().next_offset;
+        *self.report.lock() = Arc::new(recovered.report.clone());
+        let rewinds = self.view().rewinds + 1;
+        let view = View { rewinds, ..View::of(&recovered) };
+        let (file, manifest, fresh) = Writer::of(recovered);
+        *writer = fresh;
+        (admin.file, admin.manifest) = (file, manifest);
+        *self.view.write() = Arc::new(view);
+        self.end.store(end.get());
+        self.commit.restart(end.get());
+        drop(writer);
+        drop(admin);
+        self.end.wake();
+        Ok(())
+    }
+}
+
+impl View {
+    fn of(recovered: &Recovered) -> Self {
+        let mut segments = recovered.sealed.clone();
+        segments.push(recovered.active.segment().clone());
+        let lost = recovered.manifest.lost.clone().into();
+        Self { log_start: recovered.manifest.log_start, segments, lost, rewinds: 0 }
+    }
+}
+
+impl Writer {
+    fn of(recovered: Recovered) -> (super::manifest::ManifestFile, super::manifest::Manifest, Self) {
+        let Recovered { file, manifest, active, next, changed, .. } = recovered;
+        let generation = manifest.generation;
+        let writer = Self {
+            active,
+            next,
+            sealing: None,
+            state: State::Open,
+            unsynced_since: None,
+            watched: false,
+            reserve_called: false,
+            changed,
+            generation,
+        };
+        (file, manifest, writer)
+    }
+}

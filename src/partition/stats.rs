@@ -1,0 +1,56 @@
+//! A snapshot of a partition's sizes and pointers.
+
+use super::shared::Shared;
+use crate::{Offset, TopicId};
+
+/// Sizes and pointers of a partition at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PartitionStats {
+    /// The topic it belongs to.
+    pub topic: TopicId,
+    /// Its number in the topic.
+    pub partition: u32,
+    /// The first offset that can be read.
+    pub log_start_offset: Offset,
+    /// End (exclusive) of what is synced.
+    pub durable_offset: Offset,
+    /// End (exclusive) of what is written.
+    pub log_end_offset: Offset,
+    /// How many segments there are.
+    pub segment_count: usize,
+    /// Bytes of log, segment headers included.
+    pub log_bytes: u64,
+    /// Bytes of disk it takes: log, reserve, indexes, manifest, and deleted segments that readers hold.
+    pub disk_bytes: u64,
+    /// Bytes of deleted segments that readers hold.
+    pub pinned_bytes: u64,
+    /// Bytes that are written and not synced.
+    pub unsynced_bytes: u64,
+    /// Whether writes are refused until it is reopened.
+    pub is_poisoned: bool,
+}
+
+impl Shared {
+    pub(super) fn stats(&self) -> PartitionStats {
+        let (topic, partition) = {
+            let admin = self.admin.lock();
+            (admin.manifest.topic, admin.manifest.partition)
+        };
+        let writer = self.writer.lock();
+        let view = self.view();
+        PartitionStats {
+            topic,
+            partition,
+            log_start_offset: view.log_start,
+            durable_offset: self.durable_end(),
+            log_end_offset: self.log_end(),
+            segment_count: view.segments.len(),
+            log_bytes: view.segments.iter().map(|segment| segment.len_bytes()).sum(),
+            disk_bytes: self.disk_bytes_locked(&writer),
+            pinned_bytes: self.pinned.bytes(),
+            unsynced_bytes: writer.unsynced_bytes(),
+            is_poisoned: writer.is_poisoned(),
+        }
+    }
+}
