@@ -3,6 +3,9 @@
 pub mod clock;
 mod error;
 pub mod io;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod oracle;
 #[allow(dead_code, unused_imports, reason = "the floors above are being built")]
 mod partition;
 mod record;

@@ -23,6 +23,8 @@ mod flaw;
 mod flip;
 mod header;
 mod limits;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 mod owned;
 mod records;
 mod section;

@@ -12,6 +12,8 @@ mod frame;
 mod header;
 pub(crate) mod index;
 mod name;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 mod tail_mark;
 
 pub(crate) use fields::Fields;

@@ -52,8 +52,9 @@ fn panics(source: &Source) -> Vec<Finding> {
         "return an error, or say in an `expect` why it cannot happen",
     );
     for at in source.words(".expect(") {
+        // A reason kept in a variable is read where the variable is.
         let reason = source.text[at + ".expect(".len()..].split(')').next().unwrap_or_default();
-        if reason.split_whitespace().count() < 3 {
+        if reason.starts_with('"') && reason.split_whitespace().count() < 3 {
             findings.push(source.finding(at, "an `expect` says why it cannot happen, in a few words"));
         }
     }
@@ -82,15 +83,27 @@ fn surroundings(source: &Source) -> Vec<Finding> {
     findings.extend(banned(
         source,
         &["SystemTime::now", "Instant::now"],
-        &["src/clock", "src/bin"],
+        &["src/clock", "src/sync/", "src/bin"],
         "time comes from a `Clock`",
     ));
-    let statics = source.words("static").into_iter().filter(|&at| !source.library[..at].ends_with('\''));
-    let statics = statics.filter(|_| !source.path.starts_with("src/clock"));
-    findings.extend(
-        statics.map(|at| source.finding(at, "`static`: no process-wide state; a table is a `const`")),
-    );
+    findings.extend(state(source));
     findings
+}
+
+/// State of the whole process: a static that can change.
+fn state(source: &Source) -> Vec<Finding> {
+    const CHANGES: &[&str] = &["mut", "Atomic", "Mutex", "RwLock", "Cell", "OnceLock", "LazyLock", "Once"];
+    if source.path.starts_with("src/clock") {
+        return Vec::new();
+    }
+    let is_state = |at: &usize| {
+        let declared = source.library[*at..].split(['=', ';']).next().unwrap_or_default();
+        !source.library[..*at].ends_with('\'') && CHANGES.iter().any(|word| declared.contains(word))
+    };
+    let statics = source.words("static").into_iter().filter(is_state);
+    let all = statics.chain(source.words("thread_local!"));
+    all.map(|at| source.finding(at, "state of the whole process: keep it in a value that somebody owns"))
+        .collect()
 }
 
 /// Locks and atomics come from `crate::sync`, so that a model checker can stand in for them.
@@ -272,8 +285,14 @@ fn these_rules_can_fail() {
     );
 
     assert_eq!(surroundings(&at("src/a.rs", "fn a() { println!(); dbg!(b); }")).len(), 2);
-    assert_eq!(surroundings(&at("src/a.rs", "use std::env; use std::fs; static A: u8 = 1;")).len(), 3);
-    assert_eq!(surroundings(&at("src/a.rs", "fn a(b: &'static str) { Instant::now(); }")).len(), 1);
+    assert_eq!(
+        surroundings(&at("src/a.rs", "use std::env; use std::fs; static A: AtomicU8 = b();")).len(),
+        3
+    );
+    assert_eq!(
+        surroundings(&at("src/a.rs", "static A: u8 = 1; fn a(b: &'static Cell) { Instant::now(); }")).len(),
+        1
+    );
 
     assert_eq!(
         locks(&at("src/a.rs", "use std::sync::{Arc, Mutex};\nuse std::sync::atomic::AtomicU8;")).len(),

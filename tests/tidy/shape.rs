@@ -10,7 +10,17 @@ const LONG: &[(&str, &str)] = &[];
 
 /// Where bytes from a disk are decoded or judged: nothing there may panic.
 const DECODERS: &[&str] = &[
-    "src/record/",
+    "src/record/batch_header",
+    "src/record/check",
+    "src/record/chunk",
+    "src/record/flip",
+    "src/record/records",
+    "src/record/section",
+    "src/record/varint",
+    "src/record/verify",
+    "src/record/view",
+    "src/segment/fields",
+    "src/segment/frame",
     "src/segment/header",
     "src/segment/tail_mark",
     "src/segment/index",
@@ -218,8 +228,8 @@ fn these_rules_can_fail() {
     let door = at("src/record/mod.rs", "//! Records.\n#![deny(clippy::unwrap_used, clippy::expect_used)]");
     let inner =
         "#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]\nfn a() {}";
-    let sources = [door, at("src/record/view.rs", inner), at("src/record/builder.rs", "fn a() {}")];
-    assert_eq!(sources.iter().map(|source| may_panic(source, &sources).len()).collect::<Vec<_>>(), [1, 0, 1]);
+    let sources = [door, at("src/record/view.rs", inner), at("src/record/section.rs", "fn a() {}")];
+    assert_eq!(sources.iter().map(|source| may_panic(source, &sources).len()).collect::<Vec<_>>(), [0, 0, 1]);
 
     assert_eq!(idle_matches(&at("tests/a.rs", "fn a() { b(); matches!(c(1), Ok(_)); }")).len(), 1);
     assert_eq!(
