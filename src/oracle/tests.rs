@@ -62,7 +62,7 @@ fn every_oracle_sees_something_good() {
     assert!(tail_mark(&tail_mark_at(4096)) && !tail_mark(&tail_mark_at(4097)));
     assert!(index(&empty_index));
     assert!(index_of_batches(b"any bytes are batches, of any time"));
-    assert!(file_name(b"00000000000000000042.log") && !file_name(b"42.log"));
+    assert!(file_name(b" 00000000000000000042.log") && !file_name(b" 42.log"));
     assert!(manifest_slot(&mended(0)) && !manifest_slot(&zeros[..10]));
 }
 

@@ -96,8 +96,9 @@ pub fn index(bytes: &[u8]) -> bool {
         for offset in [entry.offset.get().saturating_sub(1), entry.offset.get(), entry.offset.get() + 1] {
             let offset =
                 Offset::new(offset.max(owner.first_offset.get())).expect("32 bits above a small number");
-            let scanned = entries.iter().rfind(|entry| entry.offset <= offset);
-            assert_eq!(writer.index().floor(offset), scanned.copied().unwrap_or_else(|| first_of(owner)));
+            // Before the first entry there is nothing to find, so that a scan begins with it.
+            let scanned = entries.iter().rfind(|entry| entry.offset <= offset).or(entries.first());
+            assert_eq!(Some(&writer.index().floor(offset)), scanned);
         }
     }
     true
@@ -111,9 +112,8 @@ fn entry_of(owner: IndexOwner, bytes: &[u8]) -> IndexEntry {
     IndexEntry { offset, position: Position::new(low(number >> 32)) }
 }
 
-fn first_of(owner: IndexOwner) -> IndexEntry {
-    IndexEntry { offset: owner.first_offset, position: Position::new(SEGMENT_HEADER_LEN) }
-}
+/// Batches of an invented segment: each look-up is compared with a scan over all of them.
+const BATCHES_MAX: usize = 128;
 
 /// One batch of an invented segment.
 struct Noted {
@@ -148,7 +148,7 @@ pub fn index_of_batches(bytes: &[u8]) -> bool {
 fn invented(owner: IndexOwner, bytes: &[u8]) -> Vec<Noted> {
     let (mut offset, mut position) = (owner.first_offset, Position::new(SEGMENT_HEADER_LEN));
     let mut batches = Vec::new();
-    for &[records, length, low, high] in bytes.as_chunks::<4>().0 {
+    for &[records, length, low, high] in bytes.as_chunks::<4>().0.iter().take(BATCHES_MAX) {
         let place = IndexEntry { offset, position };
         offset = offset.checked_add(u64::from(records) + 1).expect("few batches of few records");
         position = position.checked_add((usize::from(length) + 8) * 64).expect("few batches of few bytes");
@@ -181,15 +181,27 @@ fn finds_time(index: &Index, batches: &[Noted], time: Timestamp) {
     }
 }
 
-/// Reads the bytes as a file name. True when it is ours; then writing it gives the same name.
+/// Reads the bytes as a file name, or, where the first of them is odd, as the numbers in one. True when the name is
+/// ours; then writing what was read gives the same name.
 ///
 /// # Panics
 /// When it does not.
 pub fn file_name(bytes: &[u8]) -> bool {
-    let Some(name) = std::str::from_utf8(bytes).ok().and_then(|name| Some((name, FileName::parse(name)?)))
-    else {
-        return false;
-    };
-    assert_eq!(name.1.to_string(), name.0);
+    let Some((&mode, rest)) = bytes.split_first() else { return false };
+    let name = if mode & 1 == 1 { named(mode, rest) } else { String::from_utf8_lossy(rest).into_owned() };
+    let Some(read) = FileName::parse(&name) else { return false };
+    assert_eq!(read.to_string(), name);
     true
+}
+
+/// A name such as ours, with the number that the bytes hold and the rest of them behind it.
+fn named(mode: u8, bytes: &[u8]) -> String {
+    let number = bytes.first_chunk().copied().map_or(0, u64::from_le_bytes);
+    let rest = String::from_utf8_lossy(bytes.get(8..).unwrap_or_default());
+    match mode >> 1 & 3 {
+        0 => format!("{number:020}.log{rest}"),
+        1 => format!("{number:020}.timeindex{rest}"),
+        2 => format!("next-{number}{rest}"),
+        _ => format!("torn-{number}-{rest}"),
+    }
 }
