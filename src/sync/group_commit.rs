@@ -17,6 +17,10 @@ pub(crate) trait Leader {
     /// Syncs all that is complete now and returns the end (exclusive) that is durable then. Calls `covering`
     /// with that end as soon as it is known, before the sync.
     fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64>;
+
+    /// Somebody who does not block asked for more than the round that just ended has done: have a thread
+    /// call [`GroupCommit::serve_demand`].
+    fn pass_on(&self) {}
 }
 
 /// The durable end of a log, and the threads and futures that wait for it.
@@ -134,8 +138,12 @@ impl GroupCommit {
     }
 
     /// True when there is demand, nobody leads, and no sleeper is about to.
-    pub(crate) fn is_unserved(&self) -> bool {
-        let turns = self.turns.lock();
+    #[cfg(test)]
+    fn is_unserved(&self) -> bool {
+        self.is_unserved_locked(&self.turns.lock())
+    }
+
+    fn is_unserved_locked(&self, turns: &Turns) -> bool {
         !turns.leading && turns.sleepers == 0 && turns.failed.is_none() && turns.demand > self.durable()
     }
 
@@ -172,7 +180,11 @@ impl GroupCommit {
         drop(turns);
         let turn = Turn { commit: self, ended: false };
         let result = leader.lead(&mut |end| self.turns.lock().covering = Some(end));
-        turn.end(result)
+        let turns = turn.end(result);
+        if self.is_unserved_locked(&turns) {
+            leader.pass_on();
+        }
+        turns
     }
 
     fn sleepers_of(&self, round: u64) -> &Condvar {

@@ -1,0 +1,140 @@
+//! Deleting from the front: by the caller's word, by policy, at the cap.
+//!
+//! The log start is advanced, in the manifest and for readers, before any file is unlinked. A crash in between
+//! leaves files that nothing lists; the next open removes them.
+
+use super::manifest::{Manifest, SegmentState};
+use super::retention::{SegmentFacts, expired};
+use super::shared::{Admin, Shared};
+use super::view::check_range;
+use crate::segment::{FileName, Segment, index};
+use crate::{Error, Offset, Result};
+use std::sync::Arc;
+
+impl Shared {
+    /// Deletes all records below `before`, which lies in the log.
+    pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
+        check_range(before, self.view().log_start, self.log_end())?;
+        self.commit.wait(before.get(), self)?;
+        let mut admin = self.admin.lock();
+        self.writer.lock().usable(self)?;
+        self.seal_previous_locked(&mut admin)?;
+        if before <= self.view().log_start {
+            return Ok(());
+        }
+        self.advance_log_start(&mut admin, before)
+    }
+
+    /// Deletes what the policy no longer wants.
+    pub(super) fn enforce_retention(&self) -> Result<()> {
+        if self.options.retention == super::Retention::Forever || self.expired_count() == 0 {
+            return Ok(());
+        }
+        let mut admin = self.admin.lock();
+        self.seal_previous_locked(&mut admin)?;
+        self.enforce_retention_locked(&mut admin)
+    }
+
+    pub(super) fn enforce_retention_locked(&self, admin: &mut Admin) -> Result<()> {
+        let count = self.expired_count();
+        if count == 0 || self.writer.lock().sealing.is_some() {
+            return Ok(());
+        }
+        if count == self.view().segments.len() {
+            self.leave_active_segment(admin)?;
+        }
+        self.delete_oldest_locked(admin, count)
+    }
+
+    /// Rolls, so that what was the active segment can be deleted.
+    fn leave_active_segment(&self, admin: &mut Admin) -> Result<()> {
+        self.prepare_locked(admin)?;
+        {
+            let mut writer = self.writer.lock();
+            if let Some(next) = writer.next.take() {
+                writer.swap(next, self);
+            }
+        }
+        self.seal_previous_locked(admin)
+    }
+
+    /// How many segments the policy no longer wants now; all of them when even the active one is too old.
+    fn expired_count(&self) -> usize {
+        let clock = &self.options.clock;
+        let now = self.retention_clock.now(clock.now(), clock.monotonic());
+        expired(&self.segment_facts(), now, &self.options.retention)
+    }
+
+    fn segment_facts(&self) -> Vec<SegmentFacts> {
+        let writer = self.writer.lock();
+        let active = writer.active.seal_facts();
+        let view = self.view();
+        let facts = view.segments.iter().map(|segment| SegmentFacts {
+            last_append_time: segment.seal_facts().unwrap_or(&active).last_append_time,
+            bytes: segment.len_bytes(),
+            is_empty: !segment.is_sealed() && writer.active.is_empty(),
+        });
+        facts.collect()
+    }
+
+    /// Deletes the oldest `count` sealed segments.
+    pub(super) fn delete_oldest_locked(&self, admin: &mut Admin, count: usize) -> Result<()> {
+        let view = self.view();
+        let sealed = view.segments.iter().filter(|segment| segment.is_sealed());
+        match sealed.take(count).last().and_then(|segment| segment.end_offset()) {
+            Some(end) => self.advance_log_start(admin, end.max(view.log_start)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes `log_start` the first offset there is, and deletes the segments that lie wholly below it.
+    fn advance_log_start(&self, admin: &mut Admin, log_start: Offset) -> Result<()> {
+        self.writer.lock().changed = true;
+        let mut changed = admin.manifest.clone();
+        changed.start_at(log_start);
+        self.commit_manifest(admin, changed)?;
+        let gone = self.drop_from_view(&admin.manifest, log_start);
+        gone.iter().try_for_each(|segment| self.unlink(segment))
+    }
+
+    /// Takes the segments that the manifest no longer lists out of the view.
+    fn drop_from_view(&self, manifest: &Manifest, log_start: Offset) -> Vec<Arc<Segment>> {
+        let is_listed = |segment: &Arc<Segment>| {
+            manifest.segments.iter().any(|entry| entry.sequence == segment.sequence())
+        };
+        let mut gone = Vec::new();
+        self.change_view(|view| {
+            view.log_start = log_start;
+            let segments = std::mem::take(&mut view.segments);
+            let (listed, unlisted) = segments.into_iter().partition(is_listed);
+            (view.segments, gone) = (listed, unlisted);
+        });
+        gone
+    }
+
+    /// Removes the files of a segment that nothing lists any more.
+    pub(super) fn unlink(&self, segment: &Arc<Segment>) -> Result<()> {
+        segment.mark_deleted();
+        self.pinned.add(segment);
+        let name = segment.name();
+        match self.dir.remove(&name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("remove", &segment.path(), error));
+            }
+            _ => {}
+        }
+        if FileName::parse(&name) == Some(FileName::Log(segment.first_offset())) {
+            index::remove(&*self.dir, segment.first_offset())?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    /// Begins the log at `log_start` and no longer lists the sealed segments below it.
+    pub(super) fn start_at(&mut self, log_start: Offset) {
+        self.log_start = log_start;
+        self.segments.retain(|entry| entry.state != SegmentState::Sealed || entry.end_offset > log_start);
+        self.lost.retain(|range| range.to > log_start);
+    }
+}

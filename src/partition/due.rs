@@ -1,0 +1,85 @@
+//! What is due, and when the next thing will be.
+
+use super::options::Retention;
+use super::shared::Shared;
+use super::writer::UNSYNCED_BYTES_MAX;
+use super::writer::UNSYNCED_TIME_MAX;
+use crate::Result;
+use std::time::Duration;
+
+/// How often retention by age is looked at.
+const RETENTION_EVERY: Duration = Duration::from_secs(30);
+
+impl Shared {
+    /// Does what is due and says how long nothing will be. Failures poison the partition, or are left to the
+    /// append that runs into them: nobody is there to hear of them now.
+    pub(super) fn upkeep_due(&self) -> Duration {
+        drop(self.maintain());
+        self.next_due()
+    }
+
+    /// Does all that is due: syncs, seals, prepares, reserves, deletes.
+    pub(super) fn maintain(&self) -> Result<()> {
+        self.sync_if_due();
+        self.commit.serve_demand(self);
+        self.reserve_if_due()?;
+        self.seal_previous()?;
+        self.prepare_if_due()?;
+        self.enforce_retention()
+    }
+
+    /// Asks for a sync of what has been written for too long, or is too much.
+    fn sync_if_due(&self) {
+        let now = self.options.clock.monotonic();
+        let goal = {
+            let mut writer = self.writer.lock();
+            let Some(since) = writer.unsynced_since else {
+                writer.watched = false;
+                return;
+            };
+            let is_due = now.saturating_sub(since) >= UNSYNCED_TIME_MAX;
+            if !is_due && writer.unsynced_bytes() < UNSYNCED_BYTES_MAX {
+                return;
+            }
+            writer.active.end().next_offset
+        };
+        self.commit.demand(goal.get());
+    }
+
+    /// Takes the next step of the reserve before an append has to.
+    fn reserve_if_due(&self) -> Result<()> {
+        let now = self.options.clock.monotonic();
+        let step = {
+            let mut writer = self.writer.lock();
+            writer.reserve_called = false;
+            match writer.active.reserve_due(now) {
+                Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
+                    Some((writer.active.opened().clone(), to))
+                }
+                _ => None,
+            }
+        };
+        match step {
+            Some((opened, to)) => opened.reserve(to),
+            None => Ok(()),
+        }
+    }
+
+    fn next_due(&self) -> Duration {
+        let writer = self.writer.lock();
+        if writer.usable(self).is_err() {
+            return Duration::MAX;
+        }
+        let now = self.options.clock.monotonic();
+        let sync = writer
+            .unsynced_since
+            .map_or(Duration::MAX, |since| (since + UNSYNCED_TIME_MAX).saturating_sub(now));
+        let unwatch = if writer.watched { UNSYNCED_TIME_MAX } else { Duration::MAX };
+        let retention = match self.options.retention {
+            Retention::Forever | Retention::Bytes(_) => Duration::MAX,
+            Retention::Age(_) | Retention::AgeOrBytes(..) => RETENTION_EVERY,
+        };
+        let retry = Duration::from_millis(1);
+        sync.max(retry).min(unwatch).min(retention)
+    }
+}

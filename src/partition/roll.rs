@@ -1,0 +1,239 @@
+//! From one segment to the next.
+//!
+//! ```text
+//!     prepare   create next-SEQ, sync it and its name, list it in the manifest      admin
+//!     swap      the writer goes on in it; the one before waits to be sealed         writer, no I/O
+//!     seal      sync the one before, list its end, rename, write its indexes        admin
+//! ```
+//!
+//! The three steps are the same whether the disk thread takes them ahead of time or an append that finds no
+//! next segment takes them itself.
+
+use super::manifest::{Manifest, SegmentEntry, SegmentState};
+use super::options::{ReadMode, WriteMode};
+use super::shared::{Admin, Shared};
+use super::writer::State;
+use crate::segment::{
+    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, SegmentAccess, SegmentHeader, SegmentPlan,
+    SegmentWrite, TAIL_MARK_LEN, index,
+};
+use crate::{Error, ErrorKind, Offset, Position, Result};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A segment that lasted less than this has its successor prepared ahead.
+const QUICK: Duration = Duration::from_secs(10);
+/// What is reserved of a segment that is prepared.
+const PREPARED_BYTES: u64 = 1 << 20;
+
+impl SegmentEntry {
+    /// An entry for a segment that has no batch yet.
+    pub(super) fn empty(header: &SegmentHeader, state: SegmentState, first_offset: Offset) -> Self {
+        Self {
+            sequence: header.sequence,
+            state,
+            first_offset,
+            end_offset: first_offset,
+            end: Position::new(SEGMENT_HEADER_LEN),
+            digest: 0,
+            last_append_time: header.created_at,
+            max_timestamp: crate::Timestamp::MIN,
+            layout: header.layout,
+        }
+    }
+
+    /// The entry of a segment that ends as `seal` says, for good or, in state `Open`, so far.
+    pub(super) fn at_end(header: &SegmentHeader, state: SegmentState, first_offset: Offset, seal: &Seal) -> Self {
+        Self {
+            sequence: header.sequence,
+            state,
+            first_offset,
+            end_offset: seal.end_offset,
+            end: seal.end,
+            digest: seal.digest.to_u64(),
+            last_append_time: seal.last_append_time,
+            max_timestamp: seal.max_timestamp,
+            layout: header.layout,
+        }
+    }
+}
+
+impl Shared {
+    /// Has a next segment ready when this returns, and the one before the active one sealed.
+    pub(super) fn make_next_segment(&self) -> Result<()> {
+        let mut admin = self.admin.lock();
+        self.seal_previous_locked(&mut admin)?;
+        self.prepare_locked(&mut admin)
+    }
+
+    /// Prepares the next segment if the active one fills quickly and more than half of it is used.
+    pub(super) fn prepare_if_due(&self) -> Result<()> {
+        if !self.is_prepare_due() {
+            return Ok(());
+        }
+        self.prepare_locked(&mut self.admin.lock())
+    }
+
+    fn is_prepare_due(&self) -> bool {
+        let writer = self.writer.lock();
+        let used = writer.active.end().position.to_u64();
+        let created = writer.active.segment().header().created_at;
+        let quick = created.saturating_add(QUICK) > self.options.clock.now();
+        let half = used >= self.options.segment_bytes_max / 2;
+        writer.next.is_none() && quick && half && matches!(writer.state, State::Open)
+    }
+
+    pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
+        {
+            let mut writer = self.writer.lock();
+            writer.usable(self)?;
+            if writer.next.is_some() {
+                return Ok(());
+            }
+            writer.changed = true;
+        }
+        let least = u64::from(SEGMENT_HEADER_LEN);
+        if !self.fits_cap(&self.writer.lock(), least) {
+            self.make_room_locked(admin, least)?;
+        }
+        let sequence = admin.manifest.next_sequence;
+        let name = FileName::Next { sequence }.to_string();
+        let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
+        let mut changed = admin.manifest.clone();
+        changed.next_sequence = sequence + 1;
+        let end = self.log_end();
+        changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
+        self.commit_manifest(admin, changed)?;
+        let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
+        if self.fits_cap(&self.writer.lock(), ahead) {
+            // Where there is no room for more than the header, the first append will say so.
+            drop(prepared.reserve_ahead(ahead));
+        }
+        self.writer.lock().next = Some(prepared);
+        Ok(())
+    }
+
+    /// What a new segment file with this sequence is made of.
+    pub(super) fn plan(&self, manifest: &Manifest, sequence: u64, name: String) -> Result<SegmentPlan> {
+        let header = SegmentHeader {
+            topic: manifest.topic,
+            partition: manifest.partition,
+            sequence,
+            salt: self.options.entropy.salt()?,
+            created_at: self.options.clock.now(),
+            layout: Layout::Dense,
+        };
+        Ok(self.options.segment_plan(self.dir.clone(), header, name))
+    }
+
+    /// Makes `changed` the manifest, durably. A failure poisons the partition: what the disk holds is
+    /// unknown then.
+    pub(super) fn commit_manifest(&self, admin: &mut Admin, changed: Manifest) -> Result<()> {
+        let mut changed = changed;
+        if let Err(error) = admin.file.commit(&mut changed) {
+            if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() {
+                self.poison(&error);
+            }
+            return Err(error);
+        }
+        self.writer.lock().generation = changed.generation;
+        admin.manifest = changed;
+        Ok(())
+    }
+
+    /// Seals the segment before the active one, if there is one to seal.
+    pub(super) fn seal_previous(&self) -> Result<()> {
+        if self.writer.lock().sealing.is_none() {
+            return Ok(());
+        }
+        self.seal_previous_locked(&mut self.admin.lock())
+    }
+
+    pub(super) fn seal_previous_locked(&self, admin: &mut Admin) -> Result<()> {
+        let (old, goal) = match &self.writer.lock().sealing {
+            None => return Ok(()),
+            Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
+        };
+        self.commit.wait(goal.get(), self)?;
+        let (active, seal) = {
+            let writer = self.writer.lock();
+            writer.usable(self)?;
+            (writer.active.segment().clone(), old.seal_facts().copied())
+        };
+        let Some(seal) = seal else { return Ok(()) };
+        let mut changed = admin.manifest.clone();
+        changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
+        changed.leader_epoch = self.writer.lock().active.end().leader_epoch;
+        changed.segments.push(SegmentEntry::at_end(
+            old.header(),
+            SegmentState::Sealed,
+            old.first_offset(),
+            &seal,
+        ));
+        changed.segments.push(SegmentEntry::empty(active.header(), SegmentState::Open, active.first_offset()));
+        self.commit_manifest(admin, changed)?;
+        let sealed = self.writer.lock().sealing.take();
+        self.name_by_offset(&active)?;
+        if let Some(sealed) = sealed {
+            sealed.punch_reserve()?;
+        }
+        self.store_index(&old, seal.end);
+        // From the file it is loaded when it is needed.
+        old.set_index(None);
+        self.enforce_retention_locked(admin)
+    }
+
+    /// Gives a segment the name that its first offset asks for. The name is for people and tools: recovery
+    /// goes by the sequence in the header, so a crash in between costs nothing.
+    pub(super) fn name_by_offset(&self, segment: &crate::segment::Segment) -> Result<()> {
+        let (from, to) = (segment.name(), FileName::Log(segment.first_offset()).to_string());
+        if from == to {
+            return Ok(());
+        }
+        self.dir.rename(&from, &to).map_err(|error| {
+            Error::io(format_args!("rename {from} to"), &self.dir.path().join(&to), error)
+        })?;
+        segment.renamed(to);
+        Ok(())
+    }
+
+    /// Writes the index files of a segment. They are caches: what cannot be written is rebuilt when needed.
+    pub(super) fn store_index(&self, segment: &Arc<crate::segment::Segment>, end: Position) {
+        if let Some(loaded) = segment.loaded_index() {
+            let owner = segment.header().index_owner(segment.first_offset());
+            drop(index::store(&*self.dir, segment.first_offset(), &loaded.encode(owner, end)));
+        }
+    }
+}
+
+impl super::PartitionOptions {
+    /// How a segment file is made and opened.
+    pub(super) fn segment_plan(
+        &self,
+        dir: Arc<dyn crate::io::Dir>,
+        header: SegmentHeader,
+        name: String,
+    ) -> SegmentPlan {
+        let least = u64::from(SEGMENT_HEADER_LEN)
+            + u64::from(self.batch_bytes_max).next_multiple_of(8)
+            + u64::from(TAIL_MARK_LEN).next_multiple_of(8) * 2;
+        SegmentPlan {
+            dir,
+            header,
+            name,
+            write: match self.write_mode {
+                WriteMode::Automatic => SegmentWrite::Map,
+                WriteMode::Pwrite => SegmentWrite::Pwrite,
+            },
+            access: self.access(),
+            capacity: self.segment_bytes_max.max(least),
+        }
+    }
+
+    pub(super) fn access(&self) -> SegmentAccess {
+        match self.read_mode {
+            ReadMode::Automatic => SegmentAccess::Map,
+            ReadMode::Pread => SegmentAccess::Pread,
+        }
+    }
+}

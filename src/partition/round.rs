@@ -1,0 +1,95 @@
+//! One round of the group commit: sync what is complete, mark it, publish it.
+//!
+//! ```text
+//!     snapshot (append lock) ──▶ sync (no lock) ──▶ tail mark, proofs, durable ends (append lock) ──▶ wake
+//! ```
+
+use super::shared::Shared;
+use super::writer::Writer;
+use crate::segment::{Opened, TailMark};
+use crate::sync::Leader;
+use crate::{Error, Offset, Position, Result};
+use std::sync::Arc;
+
+/// What one round makes durable.
+struct Round {
+    /// The files to sync, in the order of the log; the last is the one that was active.
+    files: Vec<Arc<Opened>>,
+    /// The sequence of the segment that was active.
+    active: u64,
+    /// The end of its complete batches.
+    end: Position,
+    end_offset: Offset,
+}
+
+impl Leader for Shared {
+    fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
+        let round = {
+            let writer = self.writer.lock();
+            if writer.is_poisoned() {
+                writer.usable(self)?;
+            }
+            Round::begin(&writer)
+        };
+        covering(round.end_offset.get());
+        for opened in &round.files {
+            if let Err(error) = opened.file.sync() {
+                let error = Error::io("sync", opened.file.path(), error);
+                self.writer.lock().poison(&error);
+                return Err(error);
+            }
+        }
+        let mut writer = self.writer.lock();
+        round.finish(&mut writer).inspect_err(|error| writer.poison(error))?;
+        if writer.unsynced_bytes() == 0 {
+            writer.unsynced_since = None;
+        } else {
+            writer.unsynced_since = Some(self.options.clock.monotonic());
+        }
+        Ok(round.end_offset.get())
+    }
+
+    fn pass_on(&self) {
+        self.upkeep.call();
+    }
+}
+
+impl Round {
+    /// Notes what is complete now.
+    fn begin(writer: &Writer) -> Self {
+        let sealing = writer.sealing.as_ref().filter(|sealing| !sealing.is_durable());
+        let mut files: Vec<_> = sealing.map(|sealing| sealing.opened().clone()).into_iter().collect();
+        files.push(writer.active.opened().clone());
+        let end = writer.active.end();
+        Self {
+            files,
+            active: writer.active.segment().sequence(),
+            end: end.position,
+            end_offset: end.next_offset,
+        }
+    }
+
+    /// Notes that it is durable, and stores the proof of it behind the log end. A roll may have come between.
+    fn finish(&self, writer: &mut Writer) -> Result<()> {
+        if writer.active.segment().sequence() != self.active {
+            if let Some(sealing) = &mut writer.sealing
+                && sealing.segment().sequence() == self.active
+            {
+                sealing.advance_durable(self.end);
+            }
+            return Ok(());
+        }
+        if let Some(sealing) = &mut writer.sealing {
+            let end = sealing.segment().written();
+            sealing.advance_durable(end);
+        }
+        writer.active.advance_durable(self.end);
+        let mark = TailMark {
+            synced: self.end,
+            durable_offset: self.end_offset,
+            last_append_time: writer.active.end().last_append_time,
+            manifest_generation: writer.generation,
+        };
+        writer.active.store_tail_mark(&mark)
+    }
+}

@@ -1,0 +1,161 @@
+//! What all handles of one open partition share.
+//!
+//! Locks, in the order in which they are taken:
+//!
+//! ```text
+//!     admin    structural change: manifest, roll, deletion, truncation, reopen, close
+//!     writer   the append lock: the active segment and what is about to replace it
+//!     view     replaced whole; held for no longer than it takes to clone an Arc
+//! ```
+//!
+//! The turns of the group commit are a lock of their own that is never held while another is taken.
+
+use super::manifest::{Manifest, ManifestFile};
+use super::options::{Maintenance, PartitionOptions};
+use super::space::Pinned;
+use super::upkeep::Upkeep;
+use super::view::View;
+use super::writer::Writer;
+use super::{ReadLevel, RecoveryReport};
+use crate::io::{Dir, Lock};
+use crate::sync::{Deadline, Gate, GroupCommit, Mutex, Place, Progress, RwLock};
+use crate::{Error, ErrorKind, Offset, Result};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+
+/// One open partition.
+pub(crate) struct Shared {
+    pub(super) me: Weak<Self>,
+    pub(super) dir: Arc<dyn Dir>,
+    pub(super) options: PartitionOptions,
+    pub(super) admin: Mutex<Admin>,
+    pub(super) writer: Mutex<Writer>,
+    pub(super) view: RwLock<Arc<View>>,
+    /// The log end offset, and those who wait for it to grow.
+    pub(super) end: Gate,
+    /// The durable offset, and those who wait for it to grow.
+    pub(super) commit: GroupCommit,
+    pub(super) pinned: Pinned,
+    pub(super) upkeep: Upkeep,
+    pub(super) report: Mutex<Arc<RecoveryReport>>,
+}
+
+/// What structural changes work on.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    pub(super) file: ManifestFile,
+    pub(super) manifest: Manifest,
+    /// Held until the partition is closed.
+    pub(super) lock: Option<Box<dyn Lock>>,
+}
+
+impl Shared {
+    /// The view of this moment.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.read().clone()
+    }
+
+    /// Replaces the view by a changed copy of it.
+    pub(super) fn change_view(&self, change: impl FnOnce(&mut View)) {
+        let mut view = self.view.write();
+        let mut changed = View::clone(&view);
+        change(&mut changed);
+        *view = Arc::new(changed);
+    }
+
+    /// The log end offset.
+    pub(crate) fn log_end(&self) -> Offset {
+        offset(self.end.reached())
+    }
+
+    /// The durable offset.
+    pub(crate) fn durable_end(&self) -> Offset {
+        offset(self.commit.durable())
+    }
+
+    /// The end of what a reader at `level` may see.
+    pub(crate) fn end_at(&self, level: ReadLevel) -> Offset {
+        match level {
+            ReadLevel::Written => self.log_end(),
+            ReadLevel::Durable => self.durable_end().min(self.log_end()),
+        }
+    }
+
+    /// Whether due work is left to the caller.
+    pub(super) fn is_manual(&self) -> bool {
+        self.options.maintenance == Maintenance::Manual
+    }
+
+    /// Refuses all writes from now on, and answers everybody who waits for one, with the cause.
+    pub(super) fn poison(&self, cause: &Error) {
+        self.writer.lock().poison(cause);
+        self.commit.fail(cause);
+    }
+
+    /// Where it is, for messages.
+    pub(crate) fn place(&self) -> String {
+        self.dir.path().display().to_string()
+    }
+
+    pub(super) fn arc(&self) -> Arc<Self> {
+        self.me.upgrade().expect("whoever calls a method holds a handle")
+    }
+}
+
+/// A number that came from an offset.
+fn offset(number: u64) -> Offset {
+    Offset::new(number).expect("the number was an offset before it was published")
+}
+
+/// Waiting for the durable offset.
+impl Progress for Shared {
+    fn wait(&self, goal: u64, deadline: Deadline) -> Result<bool> {
+        if deadline == Deadline::Never || self.is_manual() {
+            return self.commit.wait(goal, self).map(|()| true);
+        }
+        self.demand_sync(goal);
+        let mut place = Place::default();
+        let reached = self.commit.wait_until(goal, deadline, &mut place);
+        self.commit.forget(&mut place);
+        reached
+    }
+
+    fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let polled = self.commit.poll(goal, place, context);
+        if polled.is_pending() {
+            self.demand_sync(goal);
+        }
+        polled
+    }
+
+    fn abandon(&self, goal: u64, place: &mut Place) {
+        self.commit.forget(place);
+        self.demand_sync(goal);
+    }
+}
+
+impl Shared {
+    /// Asks for a sync up to `goal` without waiting for it.
+    pub(super) fn demand_sync(&self, goal: u64) {
+        if self.commit.demand(goal) {
+            self.upkeep.call();
+        }
+    }
+
+    /// The error of a handle that was closed.
+    pub(super) fn closed(&self) -> Error {
+        Error::new(ErrorKind::Closed, format!("{}: the partition was closed", self.place()))
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Partition")
+            .field("dir", &self.dir)
+            .field("log_start_offset", &self.view().log_start)
+            .field("durable_offset", &self.durable_end())
+            .field("log_end_offset", &self.log_end())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,316 @@
+//! The append lock and what it guards.
+//!
+//! ```text
+//!     append ──▶ usable? expected offset? room? ──▶ stamp, store, publish ──▶ Pending
+//!                                          │ full
+//!                                          ▼
+//!                                   next segment ready: swap     (no system call)
+//!                                   else: make one, then again   (outside the lock)
+//! ```
+
+use super::options::{Durability, TimestampSource};
+use super::shared::Shared;
+use crate::record::{Batch, BatchLimits, Record, Times};
+use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
+use crate::sync::{Pending, Progress};
+use crate::{Error, ErrorKind, Offset, Result, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Written but unsynced bytes at which the disk thread is called.
+pub(super) const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
+/// How long written bytes stay unsynced at most.
+pub(super) const UNSYNCED_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// What the append lock guards.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(super) active: ActiveSegment,
+    /// The segment that will follow, once the manifest lists it.
+    pub(super) next: Option<PreparedSegment>,
+    /// The segment before, until it is synced and sealed in the manifest. At most one: a roll waits for it.
+    pub(super) sealing: Option<SealedTail>,
+    pub(super) state: State,
+    /// Since when (monotonic) there have been unsynced bytes.
+    pub(super) unsynced_since: Option<Duration>,
+    /// Whether the disk thread has been told that there are.
+    pub(super) watched: bool,
+    /// Whether the disk thread has been called for more reserve.
+    pub(super) reserve_called: bool,
+    /// Whether anything has changed since the partition was opened.
+    pub(super) changed: bool,
+    /// The newest manifest, for tail marks.
+    pub(super) generation: u64,
+}
+
+/// Whether the partition takes writes.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    Open,
+    /// A write or a sync has failed.
+    Poisoned(Error),
+    Closed,
+}
+
+/// What an append may demand of the log's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expect {
+    /// Nothing.
+    Anything,
+    /// That it is here.
+    End(Offset),
+    /// That it is where the batch says it begins, and that its leader epoch is not an earlier one.
+    Verbatim,
+}
+
+/// Where an atomic batch was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    base_offset: Offset,
+    next_offset: Offset,
+    timestamp: Timestamp,
+    level: Durability,
+}
+
+impl Appended {
+    /// The offset of its first record.
+    #[must_use]
+    pub fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// The offset after its last record.
+    #[must_use]
+    pub fn next_offset(&self) -> Offset {
+        self.next_offset
+    }
+
+    /// The latest timestamp among its records.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The level that was reached.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.level
+    }
+}
+
+/// Why an append has to let go of the lock first.
+enum Obstacle {
+    /// There is no next segment to go on with.
+    NoSegment,
+    /// So many bytes more are over the cap.
+    NoSpace(u64),
+}
+
+/// How often an append makes room and tries again before it gives up. Each time others may have taken it.
+const ATTEMPTS_MAX: usize = 1_000;
+
+impl Writer {
+    /// Refuses to go on after a failure or a close.
+    pub(super) fn usable(&self, shared: &Shared) -> Result<()> {
+        match &self.state {
+            State::Open => Ok(()),
+            State::Poisoned(error) => Err(error.clone()),
+            State::Closed => Err(shared.closed()),
+        }
+    }
+
+    pub(super) fn poison(&mut self, cause: &Error) {
+        if let State::Open = self.state {
+            let message = format!("writes are refused until the partition is reopened, because: {cause}");
+            self.state = State::Poisoned(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
+        }
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        matches!(self.state, State::Poisoned(_))
+    }
+
+    /// Bytes that are written and not synced.
+    pub(super) fn unsynced_bytes(&self) -> u64 {
+        let active = self.active.end().position.since(self.active.durable());
+        let sealing = self.sealing.as_ref().map_or(0, |sealing| {
+            sealing.segment().written().since(sealing.segment().durable())
+        });
+        u64::from(active) + u64::from(sealing)
+    }
+
+    /// Makes the next segment the active one. There is one, and the segment before the active one is sealed.
+    pub(super) fn swap(&mut self, next: PreparedSegment, shared: &Shared) {
+        let end = self.active.end();
+        let fresh = next.begin(end.next_offset, end.leader_epoch, end.last_append_time);
+        let old = std::mem::replace(&mut self.active, fresh);
+        let added = self.active.segment().clone();
+        self.sealing = Some(old.seal());
+        self.changed = true;
+        shared.change_view(|view| view.segments.push(added));
+    }
+}
+
+impl Shared {
+    /// Appends records as one atomic batch.
+    pub(super) fn append_records<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+        expect: Expect,
+        level: Durability,
+    ) -> Result<Pending<Appended>> {
+        let limits = BatchLimits::new(self.options.batch_bytes_max)?;
+        let mut batch = Batch::from_records(records, self.options.clock.now(), limits)?;
+        self.append_batch(&mut batch, expect, level)
+    }
+
+    /// Appends a batch that is complete but for its place.
+    pub(super) fn append_batch(
+        &self,
+        batch: &mut Batch,
+        expect: Expect,
+        level: Durability,
+    ) -> Result<Pending<Appended>> {
+        for _ in 0..ATTEMPTS_MAX {
+            match self.try_append(batch, expect, level)? {
+                Ok(appended) => return Ok(self.acknowledge(appended)),
+                Err(Obstacle::NoSegment) => self.make_next_segment()?,
+                Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
+            }
+        }
+        let message = format!("{}: others took the room {ATTEMPTS_MAX} times", self.place());
+        Err(Error::new(ErrorKind::TimedOut, message))
+    }
+
+    fn acknowledge(&self, appended: Appended) -> Pending<Appended> {
+        match appended.level {
+            Durability::Written => Pending::ready(appended),
+            Durability::Durable => {
+                let until: Arc<dyn Progress> = self.arc();
+                Pending::until(until, appended.next_offset.get(), appended)
+            }
+        }
+    }
+
+    /// Appends under the lock, or says what must be done without it first.
+    fn try_append(&self, batch: &mut Batch, expect: Expect, level: Durability) -> Result<Result<Appended, Obstacle>> {
+        let now = self.options.clock.now();
+        let mut writer = self.writer.lock();
+        writer.usable(self)?;
+        let end = *writer.active.end();
+        check_expected(batch, expect, &end)?;
+        let count = batch.offset_count();
+        if end.next_offset.checked_add(count).is_none() {
+            let message = format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
+            return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
+            return Ok(Err(obstacle));
+        }
+        let (times, epoch) = match (expect, self.options.timestamps) {
+            (Expect::Verbatim, _) => (Times::AsGiven, batch.leader_epoch()),
+            (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
+            (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
+        };
+        if let Err(error) = writer.active.append(batch, times, epoch, now) {
+            writer.poison(&error);
+            drop(writer);
+            self.commit.fail(&error);
+            return Err(error);
+        }
+        let next_offset = batch.next_offset();
+        self.end.store(next_offset.get());
+        let call = self.note_append_locked(&mut writer);
+        drop(writer);
+        self.end.wake();
+        if call {
+            self.upkeep.call();
+        }
+        let (base_offset, timestamp) = (batch.base_offset(), batch.max_timestamp());
+        Ok(Ok(Appended { base_offset, next_offset, timestamp, level }))
+    }
+
+    /// Makes room for `batch` as far as that can be done under the lock.
+    fn prepare_room_locked(
+        &self,
+        writer: &mut Writer,
+        batch: &Batch,
+        now: Timestamp,
+    ) -> Result<Option<Obstacle>> {
+        let monotonic = self.options.clock.monotonic();
+        let (len, count) = (batch.len(), batch.offset_count());
+        if writer.active.is_older_than(self.options.segment_age_max, now) && !self.swap_locked(writer) {
+            return Ok(Some(Obstacle::NoSegment));
+        }
+        if writer.active.room_for(len, count, monotonic) == Room::Full && !self.swap_locked(writer) {
+            return Ok(Some(Obstacle::NoSegment));
+        }
+        match writer.active.room_for(len, count, monotonic) {
+            Room::Ready => Ok(None),
+            Room::Full => Ok(Some(Obstacle::NoSegment)),
+            Room::Reserve { to, least } => self.reserve_locked(writer, to, least),
+        }
+    }
+
+    /// Goes on in the next segment if it is ready; says whether it was.
+    fn swap_locked(&self, writer: &mut Writer) -> bool {
+        if writer.sealing.is_some() {
+            return false;
+        }
+        let Some(next) = writer.next.take() else { return false };
+        writer.swap(next, self);
+        self.upkeep.call();
+        true
+    }
+
+    /// Reserves up to `to`, or, where the cap or the disk does not allow that, up to `least`.
+    fn reserve_locked(&self, writer: &mut Writer, to: u64, least: u64) -> Result<Option<Obstacle>> {
+        let reserved = writer.active.reserved();
+        let to = if self.fits_cap(writer, to - reserved) { to } else { least };
+        if !self.fits_cap(writer, to.saturating_sub(reserved)) {
+            return Ok(Some(Obstacle::NoSpace(to - reserved)));
+        }
+        writer.changed = true;
+        match writer.active.reserve(to) {
+            Err(error) if error.kind() == ErrorKind::NoSpace && least < to => writer.active.reserve(least)?,
+            other => other?,
+        }
+        Ok(None)
+    }
+
+    /// Notes what the disk thread must know after an append; says whether to call it.
+    fn note_append_locked(&self, writer: &mut Writer) -> bool {
+        writer.changed = true;
+        if writer.unsynced_since.is_none() {
+            writer.unsynced_since = Some(self.options.clock.monotonic());
+        }
+        let mut call = false;
+        if !writer.watched {
+            writer.watched = true;
+            call = true;
+        }
+        if !writer.reserve_called && writer.active.is_reserve_low() {
+            writer.reserve_called = true;
+            call = true;
+        }
+        call || writer.unsynced_bytes() >= UNSYNCED_BYTES_MAX
+    }
+}
+
+fn check_expected(batch: &Batch, expect: Expect, end: &crate::segment::Checkpoint) -> Result<()> {
+    let (found, epoch) = (end.next_offset, end.leader_epoch);
+    let expected = match expect {
+        Expect::Anything => return Ok(()),
+        Expect::End(expected) => expected,
+        Expect::Verbatim => batch.base_offset(),
+    };
+    if expected != found {
+        let message = format!("the log was expected to end at offset {expected}, and ends at {found}");
+        return Err(Error::new(ErrorKind::Conflict, message));
+    }
+    if expect == Expect::Verbatim && batch.leader_epoch() < epoch {
+        let message = format!("leader epoch {} is before the log's, {epoch}", batch.leader_epoch());
+        return Err(Error::new(ErrorKind::Fenced, message));
+    }
+    Ok(())
+}

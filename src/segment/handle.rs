@@ -1,0 +1,352 @@
+//! The half of a segment that readers hold.
+
+use super::{Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
+use crate::io::{self, Access, Dir, File, MapReader};
+use crate::sync::{Mutex, Published};
+use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// One file of a partition's log.
+///
+/// A segment is open while batches are appended to it, then sealed for ever. Whoever holds one can read it to
+/// its end, even after the partition has deleted it.
+#[derive(Debug)]
+pub struct Segment {
+    dir: Arc<dyn Dir>,
+    header: SegmentHeader,
+    first_offset: Offset,
+    /// What the file is called now; a roll renames it.
+    name: Mutex<String>,
+    access: SegmentAccess,
+    opened: Mutex<Option<Arc<Opened>>>,
+    index: Mutex<Option<Index>>,
+    /// End of the bytes that are written; batches before it are whole.
+    written: Published,
+    /// End of the bytes that are synced. Never beyond `written`.
+    durable: Published,
+    seal: OnceLock<Seal>,
+    /// Set when the partition no longer lists the segment.
+    deleted: AtomicBool,
+    /// Set when readers that still hold the deleted segment must let go.
+    evicted: AtomicBool,
+}
+
+/// How a segment is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SegmentAccess {
+    /// By copying out of a map, where the file offers one.
+    Map,
+    /// By system calls.
+    Pread,
+}
+
+/// The open file behind a segment.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) map: Option<Arc<dyn MapReader>>,
+    /// How far space is reserved, where there is no map to keep that.
+    reserved: AtomicU64,
+}
+
+impl Opened {
+    pub(crate) fn new(file: Arc<dyn File>, map: Option<Arc<dyn MapReader>>, reserved: u64) -> Self {
+        Self { file, map, reserved: AtomicU64::new(reserved) }
+    }
+
+    /// How far space is reserved.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.map.as_ref().map_or_else(|| self.reserved.load(Ordering::Acquire), |map| map.reserved())
+    }
+
+    /// Reserves space up to `to`, beside whatever is being appended.
+    ///
+    /// # Errors
+    /// `NoSpace` when there is none; what was reserved before stays.
+    pub(crate) fn reserve(&self, to: u64) -> Result<()> {
+        let reserved = match &self.map {
+            Some(map) => map.reserve(to),
+            None => self.allocate(to),
+        };
+        reserved.map_err(|error| {
+            Error::io(format_args!("reserve space up to position {to} of"), self.file.path(), error)
+        })
+    }
+
+    fn allocate(&self, to: u64) -> std::io::Result<()> {
+        let from = self.reserved.load(Ordering::Acquire);
+        if from < to {
+            self.file.allocate(from, to)?;
+            self.reserved.fetch_max(to, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a segment once nothing is appended to it any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seal {
+    pub(crate) end: Position,
+    pub(crate) end_offset: Offset,
+    pub(crate) digest: Digest,
+    pub(crate) last_append_time: Timestamp,
+    pub(crate) max_timestamp: Timestamp,
+}
+
+/// The parts a segment is made of when it is created or found.
+#[derive(Debug)]
+pub(crate) struct SegmentParts {
+    pub(crate) dir: Arc<dyn Dir>,
+    pub(crate) header: SegmentHeader,
+    pub(crate) first_offset: Offset,
+    pub(crate) name: String,
+    pub(crate) access: SegmentAccess,
+    pub(crate) written: Published,
+    pub(crate) durable: Published,
+}
+
+impl Segment {
+    /// The segment that is being appended to, with its open file and growing index.
+    pub(crate) fn open(parts: SegmentParts, opened: Arc<Opened>, index: Index) -> Self {
+        Self::new(parts, Some(opened), Some(index), OnceLock::new())
+    }
+
+    /// A segment to which nothing is appended any more. Its file is opened when it is first read.
+    pub(crate) fn sealed(parts: SegmentParts, seal: Seal) -> Self {
+        Self::new(parts, None, None, OnceLock::from(seal))
+    }
+
+    fn new(
+        parts: SegmentParts,
+        opened: Option<Arc<Opened>>,
+        index: Option<Index>,
+        seal: OnceLock<Seal>,
+    ) -> Self {
+        Self {
+            dir: parts.dir,
+            header: parts.header,
+            first_offset: parts.first_offset,
+            name: Mutex::new(parts.name),
+            access: parts.access,
+            opened: Mutex::new(opened),
+            index: Mutex::new(index),
+            written: parts.written,
+            durable: parts.durable,
+            seal,
+            deleted: AtomicBool::new(false),
+            evicted: AtomicBool::new(false),
+        }
+    }
+
+    /// The offset of its first record, or of the first it would get.
+    #[must_use]
+    pub fn first_offset(&self) -> Offset {
+        self.first_offset
+    }
+
+    /// The end (exclusive) of its offsets; none while it is open.
+    #[must_use]
+    pub fn end_offset(&self) -> Option<Offset> {
+        self.seal.get().map(|seal| seal.end_offset)
+    }
+
+    /// Bytes from the beginning of the file to the end of its last batch, header included.
+    #[must_use]
+    pub fn len_bytes(&self) -> u64 {
+        self.written.get()
+    }
+
+    /// Whether batches are no longer appended to it.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        self.seal.get().is_some()
+    }
+
+    /// The number of this file among all the partition ever made.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.header.sequence
+    }
+
+    /// Where its file is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.dir.path().join(&*self.name.lock())
+    }
+
+    /// Reads raw bytes of the file from `position` on, header and batches as they lie, to replicate or back
+    /// up a whole segment. Returns how many were read; 0 at the end of what is written.
+    ///
+    /// # Errors
+    /// `Io` when the read fails; `NotFound` when the segment was deleted before it was first read.
+    pub fn read_raw(&self, buf: &mut [u8], position: u64) -> Result<usize> {
+        let left = self.written.get().saturating_sub(position);
+        let count = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
+        let buf = buf.get_mut(..count).unwrap_or_default();
+        let opened = self.opened()?;
+        let found = io::read_full(&*opened.file, buf, position)
+            .map_err(|error| self.read_error(count, position, error))?;
+        Ok(found)
+    }
+
+    pub(crate) fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    pub(crate) fn salt(&self) -> u64 {
+        self.header.salt
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
+        self.header.layout
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.name.lock().clone()
+    }
+
+    pub(crate) fn seal_facts(&self) -> Option<&Seal> {
+        self.seal.get()
+    }
+
+    /// Ends the segment: its end is final.
+    pub(crate) fn seal(&self, seal: Seal) {
+        let fresh = self.seal.set(seal).is_ok();
+        debug_assert!(fresh, "a segment is sealed once");
+    }
+
+    /// End of what is written.
+    pub(crate) fn written(&self) -> Position {
+        position(self.written.get())
+    }
+
+    /// End of what is synced.
+    pub(crate) fn durable(&self) -> Position {
+        position(self.durable.get())
+    }
+
+    /// Copies bytes that are written into the whole of `buf`.
+    pub(crate) fn read(&self, buf: &mut [u8], at: Position) -> Result<()> {
+        let opened = self.opened()?;
+        let result = match &opened.map {
+            Some(map) => map.read(buf, at.to_u64()),
+            None => match io::read_full(&*opened.file, buf, at.to_u64()) {
+                Ok(count) if count == buf.len() => Ok(()),
+                Ok(_) => Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Err(error) => Err(error),
+            },
+        };
+        result.map_err(|error| self.read_error(buf.len(), at.to_u64(), error))
+    }
+
+    fn read_error(&self, len: usize, at: u64, error: std::io::Error) -> Error {
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            let path = self.path();
+            return Error::new(
+                ErrorKind::Corrupt,
+                format!("{}: expected {len} bytes at position {at}, found the end of the file", path.display()),
+            );
+        }
+        Error::io(format_args!("read {len} bytes at position {at} of"), &self.path(), error)
+    }
+
+    /// The open file, which is opened now if it is not.
+    pub(crate) fn opened(&self) -> Result<Arc<Opened>> {
+        let mut opened = self.opened.lock();
+        if let Some(opened) = &*opened {
+            return Ok(opened.clone());
+        }
+        let fresh = Arc::new(self.open_file()?);
+        *opened = Some(fresh.clone());
+        Ok(fresh)
+    }
+
+    fn open_file(&self) -> Result<Opened> {
+        let name = self.name();
+        let file = self
+            .dir
+            .open(&name, Access::Read)
+            .map_err(|error| Error::io("open the segment", &self.path(), error))?;
+        let found = read_header(&*file)?.map_err(|flaw| self.damaged(&flaw))?;
+        if found != self.header {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{}: the file was replaced by another segment", self.path().display()),
+            ));
+        }
+        let map = match self.access {
+            SegmentAccess::Pread => None,
+            SegmentAccess::Map => match file.map_read(self.written.get()) {
+                Ok(map) => Some(map),
+                Err(error) if error.kind() == std::io::ErrorKind::Unsupported => None,
+                Err(error) => return Err(self.read_error(0, self.written.get(), error)),
+            },
+        };
+        Ok(Opened::new(file, map, 0))
+    }
+
+    fn damaged(&self, flaw: &HeaderFlaw) -> Error {
+        Error::new(ErrorKind::Corrupt, format!("{}: {flaw}", self.path().display()))
+    }
+
+    /// The index, if it is in memory.
+    pub(crate) fn loaded_index(&self) -> Option<Index> {
+        self.index.lock().clone()
+    }
+
+    /// Puts an index in place, or takes it out of memory.
+    pub(crate) fn set_index(&self, index: Option<Index>) {
+        *self.index.lock() = index;
+    }
+
+    /// The place of the first batch.
+    pub(crate) fn first_entry(&self) -> IndexEntry {
+        IndexEntry { offset: self.first_offset, position: Position::new(SEGMENT_HEADER_LEN) }
+    }
+
+    /// Notes the name the file has now.
+    pub(crate) fn renamed(&self, name: String) {
+        *self.name.lock() = name;
+    }
+
+    /// Notes that the partition no longer lists the segment.
+    pub(crate) fn mark_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
+    }
+
+    /// Tells readers of the deleted segment to let go of it.
+    pub(crate) fn evict(&self) {
+        self.evicted.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_evicted(&self) -> bool {
+        self.evicted.load(Ordering::Acquire)
+    }
+
+    /// Bytes of disk the file takes.
+    pub(crate) fn allocated_bytes(&self) -> Result<u64> {
+        self.opened()?
+            .file
+            .allocated_bytes()
+            .map_err(|error| Error::io("read the size of", &self.path(), error))
+    }
+}
+
+/// Reads and decodes the header of a segment file.
+pub(crate) fn read_header(file: &dyn File) -> Result<Result<SegmentHeader, HeaderFlaw>> {
+    let mut bytes = [0; SEGMENT_HEADER_LEN as usize];
+    let count = io::read_full(file, &mut bytes, 0)
+        .map_err(|error| Error::io("read the segment header of", file.path(), error))?;
+    Ok(SegmentHeader::decode(bytes.get(..count).unwrap_or_default()))
+}
+
+/// A position that was published by us, and so is one.
+fn position(at: u64) -> Position {
+    Position::try_from(at).expect("segments stay below 4 GiB")
+}

@@ -1,0 +1,167 @@
+//! Walking the batches of a segment file one by one, by system calls alone.
+
+use super::{Checkpoint, Layout};
+use crate::io::{self, File};
+use crate::record::{BATCH_ALIGN, BatchHeader, Flaw, HEADER_LEN, Place, read_batch};
+use crate::{Error, Position, Result};
+
+/// Bytes that are read at once.
+const WINDOW_LEN: usize = 256 << 10;
+
+/// What a walk came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    /// The end of the last good batch, and what the batches before it add up to.
+    pub(crate) end: Checkpoint,
+    /// The furthest position that a batch names as synced; zero when none does.
+    pub(crate) furthest: Position,
+    /// Why the walk went no further.
+    pub(crate) stop: Stop,
+}
+
+/// Why a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// At the end of what was to be walked.
+    End,
+    /// At bytes that are not the next good batch.
+    Flaw(Flaw),
+}
+
+/// What is walked: a file, or the first part of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Track<'a> {
+    pub(crate) file: &'a dyn File,
+    pub(crate) salt: u64,
+    pub(crate) layout: Layout,
+    /// End (exclusive) of what may be read.
+    pub(crate) len: u64,
+}
+
+/// Walks from `from` to the first place that is not a good batch, and shows each good one to `each`.
+///
+/// *Good*: check word, bounds, checksum and fields hold, the offset is the next one (in a compacted segment
+/// any later one), and the leader epoch does not fall.
+///
+/// # Errors
+/// When a read fails.
+pub(crate) fn walk(
+    track: Track<'_>,
+    from: Checkpoint,
+    each: &mut dyn FnMut(&BatchHeader, Position),
+) -> Result<Walk> {
+    let mut window = Window::new(track);
+    let mut walk = Walk { end: from, furthest: Position::ZERO, stop: Stop::End };
+    loop {
+        let at = walk.end.position;
+        if at.to_u64() >= track.len {
+            walk.stop = Stop::End;
+            return Ok(walk);
+        }
+        let (header, next) = match window.batch(at)? {
+            Ok(found) => found,
+            Err(flaw) => {
+                walk.stop = Stop::Flaw(flaw);
+                return Ok(walk);
+            }
+        };
+        if let Err(flaw) = follows(&walk.end, &header, track.layout) {
+            walk.stop = Stop::Flaw(flaw);
+            return Ok(walk);
+        }
+        each(&header, at);
+        walk.furthest = walk.furthest.max(header.synced);
+        walk.end = walk.end.behind(&header, next);
+    }
+}
+
+impl Checkpoint {
+    /// The place behind one more batch, which ends before `position`.
+    fn behind(&self, batch: &BatchHeader, position: Position) -> Self {
+        Self {
+            position,
+            next_offset: batch.next_offset(),
+            digest: self.digest.with(batch.crc32),
+            leader_epoch: batch.leader_epoch,
+            max_timestamp: self.max_timestamp.max(batch.max_timestamp),
+            last_append_time: self.last_append_time,
+        }
+    }
+}
+
+/// Whether a good batch belongs at `end`.
+fn follows(end: &Checkpoint, batch: &BatchHeader, layout: Layout) -> Result<(), Flaw> {
+    let (expected, found) = (end.next_offset, batch.base_offset);
+    let in_order = match layout {
+        Layout::Dense => found == expected,
+        Layout::Compacted => found >= expected,
+    };
+    if !in_order {
+        return Err(Flaw::Offset { expected, found });
+    }
+    if batch.leader_epoch < end.leader_epoch {
+        return Err(Flaw::Epoch { previous: end.leader_epoch, found: batch.leader_epoch });
+    }
+    Ok(())
+}
+
+/// A part of the file in memory.
+struct Window<'a> {
+    track: Track<'a>,
+    buf: Vec<u8>,
+    /// Where `buf` begins in the file.
+    start: u64,
+}
+
+impl<'a> Window<'a> {
+    fn new(track: Track<'a>) -> Self {
+        Self { track, buf: Vec::new(), start: 0 }
+    }
+
+    /// The batch at `at`, and where the next one begins.
+    fn batch(&mut self, at: Position) -> Result<Result<(BatchHeader, Position), Flaw>> {
+        if self.from(at).len() < HEADER_LEN {
+            self.fill(at, WINDOW_LEN)?;
+        }
+        let left = self.track.len.saturating_sub(at.to_u64());
+        let len_max = u32::try_from(left).unwrap_or(u32::MAX);
+        let place = Place { salt: self.track.salt, position: at };
+        if let Err(Flaw::Incomplete { needed }) = read_batch(self.from(at), place, len_max) {
+            self.fill(at, needed.max(WINDOW_LEN))?;
+        }
+        Ok(read_batch(self.from(at), place, len_max).and_then(|(header, bytes)| {
+            let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
+            let next = at.checked_add(bytes.len()).and_then(Position::checked_align).ok_or(beyond)?;
+            Ok((header, next))
+        }))
+    }
+
+    /// What of the window lies at and behind `at`.
+    fn from(&self, at: Position) -> &[u8] {
+        let skip = at.to_u64().checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+        skip.and_then(|skip| self.buf.get(skip..)).unwrap_or_default()
+    }
+
+    /// Moves the window to `at`.
+    fn fill(&mut self, at: Position, len: usize) -> Result<()> {
+        self.start = at.to_u64();
+        self.buf = read_range(self.track, at.to_u64(), len)?;
+        Ok(())
+    }
+}
+
+/// At most `len` bytes of the track from `at` on; fewer at its end.
+///
+/// # Errors
+/// When a read fails.
+pub(crate) fn read_range(track: Track<'_>, at: u64, len: usize) -> Result<Vec<u8>> {
+    let left = usize::try_from(track.len.saturating_sub(at)).unwrap_or(usize::MAX);
+    let mut buf = vec![0; len.min(left)];
+    let count = io::read_full(track.file, &mut buf, at).map_err(|error| {
+        Error::io(format_args!("read {} bytes at position {at} of", buf.len()), track.file.path(), error)
+    })?;
+    buf.truncate(count);
+    Ok(buf)
+}
+
+const _: () = assert!(BATCH_ALIGN == 8, "positions are aligned to 8");
