@@ -100,10 +100,13 @@ fn code_in_lib(source: &Source) -> Vec<Finding> {
         .collect()
 }
 
+fn decodes(source: &Source) -> bool {
+    DECODERS.iter().any(|decoder| source.path.starts_with(decoder)) && !source.library.trim().is_empty()
+}
+
 /// Whether a file, or the door of a folder it lies in, denies what panics.
 fn may_panic(source: &Source, all: &[Source]) -> Vec<Finding> {
-    let decodes = DECODERS.iter().any(|decoder| source.path.starts_with(decoder));
-    if !decodes || source.library.trim().is_empty() {
+    if !decodes(source) {
         return Vec::new();
     }
     let mut covering: Vec<&Source> = all.iter().filter(|other| covers(&other.path, &source.path)).collect();
@@ -171,6 +174,31 @@ fn dependencies(manifest: &str, design: &str) -> Vec<Finding> {
     findings
 }
 
+/// Links of a page to files of the project that are not there.
+fn dead_links(page: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let folder = page.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let mut findings = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let links = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+        for link in links.filter(|link| !link.is_empty() && !link.contains("://")) {
+            if !exists(&format!("{folder}{link}")) {
+                findings.push(Finding::new(page, index + 1, format!("links to {link}, which is not there")));
+            }
+        }
+    }
+    findings
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages = source::files("docs").into_iter().filter(|page| page.ends_with(".md"));
+    for page in pages.chain(["README.md".to_owned()]) {
+        source::assert_none(&dead_links(&page, &source::read(&page), |path| {
+            source::root().join(path).exists()
+        }));
+    }
+}
+
 #[test]
 fn files_are_named_by_the_noun_they_hold() {
     source::check(&source::library(), vague_name);
@@ -197,6 +225,10 @@ fn lib_is_a_map_and_holds_no_code() {
 fn decoders_deny_what_panics() {
     let sources = source::library();
     source::check(&sources, |source| may_panic(source, &sources));
+    let strict = sources.iter().filter(|source| decodes(source)).count();
+    println!(
+        "figure: T13 panics: {strict} files that decode or recover deny unwrap, expect, indexing and overflow"
+    );
 }
 
 #[test]
@@ -236,6 +268,9 @@ fn these_rules_can_fail() {
         idle_matches(&at("tests/a.rs", "fn a() -> bool { assert!(matches!(b, c)); matches!(b, c) }")).len(),
         0
     );
+
+    let page = "[a](b.md) [c](d.md#e) [f](#g) [h](https://i.j)";
+    assert_eq!(dead_links("docs/k.md", page, |path| path == "docs/b.md").len(), 1);
 
     let manifest = "[package]\n\n[dependencies]\na = \"1\"\nb = \"1\"\n\n[lints]\nc = 1\n";
     assert_eq!(dependencies(manifest, "`a` is there because").len(), 1);
