@@ -149,19 +149,22 @@ members() {
     cargo test --workspace --exclude annals
 }
 
-# The tests of the floor with the unsafe code, and of all that stands on it, under two memory checkers.
+# The tests of the library, and the suites in their short form, under two memory checkers.
 address_sanitizer() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --target "$host" \
-        --target-dir "$target/asan" -- "$@"
+    ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --test it \
+        --target "$host" --target-dir "$target/asan" || return 1
+    echo "figure: T12 the library's tests and the suites in their short form pass under the address sanitizer"
 }
 
+# valgrind_tests FILTER..: the tests of the library whose name matches, all of them without a filter.
 valgrind_tests() {
     command -v valgrind >/dev/null || { want valgrind valgrind "tests under valgrind"; return; }
     local host
     host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@"
+    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@" || return 1
+    echo "figure: T12 the library's tests ${*:-, all of them,} pass under valgrind"
 }
 
 # fuzzers RUNS SECONDS: every target of fuzz/, that many executions or that long, whichever ends first.

@@ -14,6 +14,10 @@ mod segment;
 mod sync;
 mod units;
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 pub use error::{Error, ErrorKind, Result};
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use sync::{Published, Publisher};

@@ -111,7 +111,10 @@ fn may_panic(source: &Source, all: &[Source]) -> Vec<Finding> {
     }
     let mut covering: Vec<&Source> = all.iter().filter(|other| covers(&other.path, &source.path)).collect();
     covering.push(source);
-    let denied = |lint: &&&str| covering.iter().any(|source| denies(source, lint));
+    let denied = |lint: &&&str| {
+        covering.iter().any(|source| sets(source, &["deny(", "forbid("], lint))
+            && !sets(source, &["allow(", "warn("], lint)
+    };
     let missing: Vec<&&str> = DENIED.iter().filter(|lint| !denied(lint)).collect();
     if missing.is_empty() {
         return Vec::new();
@@ -131,11 +134,11 @@ fn covers(door: &str, path: &str) -> bool {
     door != "src/lib.rs" && path.starts_with(&folder)
 }
 
-fn denies(source: &Source, lint: &str) -> bool {
+/// Whether an attribute at the top of a file sets `lint` to one of `levels`.
+fn sets(source: &Source, levels: &[&str], lint: &str) -> bool {
     source.library.match_indices("#![").any(|(at, _)| {
         let attribute = &source.library[at..source::closing(&source.library, at + 2)];
-        let strict = attribute.contains("deny(") || attribute.contains("forbid(");
-        strict && !source::words(attribute, lint).is_empty()
+        levels.iter().any(|level| attribute.contains(level)) && !source::words(attribute, lint).is_empty()
     })
 }
 
@@ -262,6 +265,9 @@ fn these_rules_can_fail() {
         "#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::arithmetic_side_effects))]\nfn a() {}";
     let sources = [door, at("src/record/view.rs", inner), at("src/record/section.rs", "fn a() {}")];
     assert_eq!(sources.iter().map(|source| may_panic(source, &sources).len()).collect::<Vec<_>>(), [0, 0, 1]);
+
+    let lifted = at("src/record/view.rs", &format!("{inner}\n#![allow(clippy::indexing_slicing)]"));
+    assert_eq!(may_panic(&lifted, &sources).len(), 1, "a decoder does not lift it for itself");
 
     assert_eq!(idle_matches(&at("tests/a.rs", "fn a() { b(); matches!(c(1), Ok(_)); }")).len(), 1);
     assert_eq!(
