@@ -172,7 +172,8 @@ fuzzers() {
     command -v c++ >/dev/null || { want c++ g++ "fuzzers"; return; }
     local runs=$1 seconds=$2 status=0 host out name
     host=$(rustc -vV | sed -n 's/^host: //p')
-    (cd fuzz && env -u RUSTFLAGS cargo build --release --target-dir "$target/fuzz") || return 1
+    (cd fuzz && unset RUSTFLAGS && cargo clippy --target-dir "$target/fuzz" -- -D warnings &&
+        cargo build --release --target-dir "$target/fuzz") || return 1
     for name in $(awk '/^\[\[bin\]\]/ { bin = 1 } bin && /^name = / { gsub(/"/, "", $3); print $3; bin = 0 }' fuzz/Cargo.toml); do
         out=$target/fuzz/$name.log
         mkdir -p "$target/fuzz/corpus/$name"
@@ -194,6 +195,11 @@ benches() {
     cargo bench -p annals --benches
 }
 
+# The documentation, and whether the package has what it is compiled from.
 documentation() {
-    RUSTDOCFLAGS=-Dwarnings cargo doc -p annals --no-deps --all-features
+    RUSTDOCFLAGS=-Dwarnings cargo doc -p annals --no-deps --all-features || return 1
+    cargo package -p annals --list --allow-dirty | grep -qx docs/format.md || {
+        echo "docs/format.md is compiled into the documentation and is not in the package"
+        return 1
+    }
 }
