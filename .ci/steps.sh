@@ -149,19 +149,22 @@ members() {
     cargo test --workspace --exclude annals
 }
 
-# The tests of the floor with the unsafe code, and of all that stands on it, under two memory checkers.
+# The tests of the library, and the suites in their short form, under two memory checkers.
 address_sanitizer() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --target "$host" \
-        --target-dir "$target/asan" -- "$@"
+    ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --test it \
+        --target "$host" --target-dir "$target/asan" || return 1
+    echo "figure: T12 the library's tests and the suites in their short form pass under the address sanitizer"
 }
 
+# valgrind_tests FILTER..: the tests of the library whose name matches, all of them without a filter.
 valgrind_tests() {
     command -v valgrind >/dev/null || { want valgrind valgrind "tests under valgrind"; return; }
     local host
     host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@"
+    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@" || return 1
+    echo "figure: T12 the library's tests ${*:-, all of them,} pass under valgrind"
 }
 
 # fuzzers RUNS SECONDS: every target of fuzz/, that many executions or that long, whichever ends first.
@@ -169,7 +172,8 @@ fuzzers() {
     command -v c++ >/dev/null || { want c++ g++ "fuzzers"; return; }
     local runs=$1 seconds=$2 status=0 host out name
     host=$(rustc -vV | sed -n 's/^host: //p')
-    (cd fuzz && env -u RUSTFLAGS cargo build --release --target-dir "$target/fuzz") || return 1
+    (cd fuzz && unset RUSTFLAGS && cargo clippy --target-dir "$target/fuzz" -- -D warnings &&
+        cargo build --release --target-dir "$target/fuzz") || return 1
     for name in $(awk '/^\[\[bin\]\]/ { bin = 1 } bin && /^name = / { gsub(/"/, "", $3); print $3; bin = 0 }' fuzz/Cargo.toml); do
         out=$target/fuzz/$name.log
         mkdir -p "$target/fuzz/corpus/$name"
@@ -191,6 +195,11 @@ benches() {
     cargo bench -p annals --benches
 }
 
+# The documentation, and whether the package has what it is compiled from.
 documentation() {
-    RUSTDOCFLAGS=-Dwarnings cargo doc -p annals --no-deps --all-features
+    RUSTDOCFLAGS=-Dwarnings cargo doc -p annals --no-deps --all-features || return 1
+    cargo package -p annals --list --allow-dirty | grep -qx docs/format.md || {
+        echo "docs/format.md is compiled into the documentation and is not in the package"
+        return 1
+    }
 }

@@ -3,11 +3,18 @@
 pub mod clock;
 mod error;
 pub mod io;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod oracle;
 mod partition;
 mod record;
 mod segment;
 mod sync;
 mod units;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{

@@ -16,6 +16,8 @@ mod header;
 pub(crate) mod index;
 mod name;
 mod reserve;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 mod tail_mark;
 mod walk;
 

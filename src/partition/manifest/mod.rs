@@ -14,6 +14,8 @@
 mod codec;
 mod file;
 mod meaning;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod oracle;
 
 use crate::segment::Layout;
 use crate::{Offset, Position, Timestamp, TopicId};
