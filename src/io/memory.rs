@@ -271,7 +271,7 @@ impl Drop for MemoryLock {
 
 impl Node {
     fn write(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        let end = end_of(bytes, position)?;
+        let end = bounds::end_of(bytes.len(), position)?;
         let mut content = self.content.write();
         self.space.take(content.cost(position, end))?;
         content.write_at(bytes, position);
@@ -279,6 +279,7 @@ impl Node {
     }
 
     fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        bounds::end_of(0, to)?;
         let mut content = self.content.write();
         self.space.take(content.cost(from, to))?;
         content.allocate(from, to);
@@ -292,12 +293,6 @@ impl Node {
         change(&mut content);
         self.space.give_back(before - content.allocated_bytes());
     }
-}
-
-/// Where a write ends; refused when that is beyond any file.
-fn end_of(bytes: &[u8], position: u64) -> io::Result<u64> {
-    let end = position.checked_add(bytes.len() as u64).filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
 #[derive(Debug)]

@@ -221,8 +221,7 @@ fn write(
     bytes: &[u8],
     position: u64,
 ) -> io::Result<usize> {
-    let end = position.checked_add(bytes.len() as u64).filter(|end| i64::try_from(*end).is_ok());
-    let end = end.ok_or(io::ErrorKind::FileTooLarge)?;
+    let end = bounds::end_of(bytes.len(), position)?;
     let count = room(inner, node, position, end)?.min(bytes.len());
     if count > 0 {
         let bytes = bytes[..count].into();
@@ -276,6 +275,7 @@ impl Handle {
     }
 
     fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        bounds::end_of(0, to)?;
         self.operate(Op::Allocate, |inner, _| {
             inner.check_free(inner.state.file(self.node).live.cost(from, to))?;
             inner.perform(Op::Allocate, &self.path, Step::Allocate { node: self.node, from, to })
