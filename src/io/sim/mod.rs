@@ -24,3 +24,6 @@ pub use fault::{Failure, Fault};
 pub use images::{EntryOrder, Images, PowerCuts};
 pub use node::FailedSync;
 pub use recording::{RecordedStep, Recording, Replay};
+
+#[cfg(test)]
+mod tests;
