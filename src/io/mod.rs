@@ -20,7 +20,7 @@ mod memory;
 mod mmap;
 mod name;
 mod pages;
-mod sim;
+pub mod sim;
 mod slot;
 #[cfg(test)]
 mod suite;
