@@ -80,22 +80,26 @@
 mod counts;
 mod cut;
 mod damage;
+mod dir;
 mod disk;
 mod fault;
-mod handle;
+mod file;
 mod images;
+mod map;
 mod node;
 mod recording;
+mod shared;
 mod state;
 mod step;
 
 pub use counts::{Counts, Op};
 pub use cut::{Atom, Fate};
-pub use disk::{Maps, SimDisk};
+pub use disk::SimDisk;
 pub use fault::{Failure, Fault};
 pub use images::{EntryOrder, Images, PowerCuts};
 pub use node::FailedSync;
 pub use recording::{RecordedStep, Recording, Replay};
+pub use shared::Maps;
 
 #[cfg(test)]
 mod tests;

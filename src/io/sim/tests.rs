@@ -97,6 +97,11 @@ fn a_sector_tears_at_any_byte_and_shows_older_bytes() {
         let bytes = cut(Fate::Torn { at, head: 2, tail: 0 });
         assert_eq!((&bytes[..at], &bytes[at..]), (&[3; 512][..at], &[1; 512][at..]));
     }
+    // A sector that holds its old bytes again may have shown others in between.
+    let (back, file) = disk_with_file(512);
+    file.write_at(&[2; 512], 0).unwrap();
+    file.write_at(&[1; 512], 0).unwrap();
+    assert_eq!(back.power_cut(|_| Fate::Version(1)).read("a").unwrap(), [2; 512]);
     // The samples on top of the subsets find all of that by themselves.
     let found = outcomes(&disk, &PowerCuts::new(1).torn(300), "a");
     assert!(found.contains(&Some(vec![2; 512])));
@@ -144,6 +149,20 @@ fn names_survive_in_order_unless_any_subset_is_asked_for() {
     let sampled = all().exhaustive_max(0).samples(100);
     assert_eq!(names(&sampled), names(&all()));
     assert_eq!(names(&sampled.entries(EntryOrder::AnySubset)).len(), 8);
+}
+
+#[test]
+fn a_removal_hits_the_file_it_was_meant_for() {
+    let (disk, _) = disk_with_file(1);
+    disk.root().create("b").unwrap();
+    disk.root().rename("b", "a").unwrap();
+    disk.root().remove("a").unwrap();
+    // The removal survives, the rename before it does not: the old file is still there.
+    let image = disk.power_cut(|atom| match atom {
+        Atom::Entry { change, .. } if change.starts_with("rename") => Fate::Lost,
+        _ => Fate::Kept,
+    });
+    assert_eq!(image.read("a").unwrap(), [1]);
 }
 
 #[test]
