@@ -6,6 +6,15 @@
 
 use std::io;
 
+/// Where `len` bytes from `position` on end.
+///
+/// # Errors
+/// `FileTooLarge` when that is beyond any file.
+pub(super) fn end_of(len: usize, position: u64) -> io::Result<u64> {
+    let end = position.checked_add(len as u64).filter(|end| i64::try_from(*end).is_ok());
+    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
+}
+
 /// Checks the arguments of `map` against the present `len`; returns how much counts as reserved.
 ///
 /// # Errors

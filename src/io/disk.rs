@@ -127,7 +127,11 @@ impl Dir for DiskDir {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.path_of(from)?, self.path_of(to)?)
+        let (old, new) = (self.path_of(from)?, self.path_of(to)?);
+        if !fs::symlink_metadata(&old)?.is_file() {
+            return Err(not_a_file(from));
+        }
+        fs::rename(old, new)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -1,22 +1,23 @@
 //! A disk in memory: for logs that are thrown away, and for tests that do not ask about power cuts.
 //!
 //! ```text
-//!     MemoryDisk ──root──▶ Folder ──▶ Folder ──▶ Node ◀── MemoryFile, MemoryWriter, MemoryReader
+//!     MemoryDisk ──root──▶ Folder ──▶ Folder ──▶ Node ◀── MemoryFile, map::{Writer, Reader}
 //! ```
 //!
 //! It keeps what the traits promise, maps included: a "map" copies under the file's lock.
 
+mod map;
+
 use super::bounds;
 use super::name::{check_name, not_a_file};
 use super::pages::Content;
-use super::slot::{HeldSlot, WriterSlot};
+use super::slot::WriterSlot;
 use super::{Access, Dir, Entry, EntryKind, File, Lock, MapReader, MapWriter};
-use crate::sync::{Mutex, Published, Publisher, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering, RwLock};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A disk in memory, which dies with its last handle.
 ///
@@ -271,7 +272,7 @@ impl Drop for MemoryLock {
 
 impl Node {
     fn write(&self, bytes: &[u8], position: u64) -> io::Result<()> {
-        let end = end_of(bytes, position)?;
+        let end = bounds::end_of(bytes.len(), position)?;
         let mut content = self.content.write();
         self.space.take(content.cost(position, end))?;
         content.write_at(bytes, position);
@@ -279,6 +280,7 @@ impl Node {
     }
 
     fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        bounds::end_of(0, to)?;
         let mut content = self.content.write();
         self.space.take(content.cost(from, to))?;
         content.allocate(from, to);
@@ -292,12 +294,6 @@ impl Node {
         change(&mut content);
         self.space.give_back(before - content.allocated_bytes());
     }
-}
-
-/// Where a write ends; refused when that is beyond any file.
-fn end_of(bytes: &[u8], position: u64) -> io::Result<u64> {
-    let end = position.checked_add(bytes.len() as u64).filter(|end| i64::try_from(*end).is_ok());
-    end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
 #[derive(Debug)]
@@ -357,81 +353,11 @@ impl File for MemoryFile {
 
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
         self.check_writable()?;
-        let reserved = bounds::check_map(published, capacity, self.len()?)?;
-        let held = WriterSlot::take(&self.slot)?;
-        let publisher = Publisher::new(published);
-        let reader = Arc::new(MemoryReader {
-            node: Arc::clone(&self.node),
-            published: publisher.published(),
-            reserved: AtomicU64::new(reserved),
-            capacity,
-        });
-        Ok((Box::new(MemoryWriter { publisher, shared: Arc::clone(&reader), _held: held }), reader))
+        map::map(&self.node, &self.slot, published, capacity)
     }
 
     fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
-        if self.len()? < len {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Arc::new(MemoryReader {
-            node: Arc::clone(&self.node),
-            published: Publisher::new(len).published(),
-            reserved: AtomicU64::new(len),
-            capacity: len,
-        }))
-    }
-}
-
-#[derive(Debug)]
-struct MemoryWriter {
-    publisher: Publisher,
-    shared: Arc<MemoryReader>,
-    _held: HeldSlot,
-}
-
-#[derive(Debug)]
-struct MemoryReader {
-    node: Arc<Node>,
-    published: Published,
-    reserved: AtomicU64,
-    capacity: u64,
-}
-
-impl MapWriter for MemoryWriter {
-    fn store(&mut self, bytes: &[u8], position: u64) {
-        bounds::assert_store(bytes, position, self.publisher.get(), self.shared.reserved());
-        self.shared.node.content.write().write_at(bytes, position);
-    }
-
-    fn publish(&mut self, end: u64) {
-        bounds::assert_publish(end, self.shared.reserved());
-        self.publisher.advance(end);
-    }
-
-    fn published(&self) -> Published {
-        self.publisher.published()
-    }
-}
-
-impl MapReader for MemoryReader {
-    fn read(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
-        bounds::check_read(buf, position, self.published.get())?;
-        self.node.content.read().read_at(buf, position);
-        Ok(())
-    }
-
-    fn reserve(&self, to: u64) -> io::Result<()> {
-        bounds::check_reserve(to, self.capacity)?;
-        let from = self.reserved();
-        if from < to {
-            self.node.allocate(from, to)?;
-            self.reserved.fetch_max(to, Ordering::AcqRel);
-        }
-        Ok(())
-    }
-
-    fn reserved(&self) -> u64 {
-        self.reserved.load(Ordering::Acquire)
+        map::map_read(&self.node, len)
     }
 }
 

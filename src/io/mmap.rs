@@ -17,12 +17,11 @@
 
 use super::slot::{HeldSlot, WriterSlot};
 use super::{MapReader, MapWriter, bounds};
-use crate::sync::{Mutex, Published, Publisher};
+use crate::sync::{AtomicU64, Mutex, Ordering, Published, Publisher};
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Maps the first `capacity` bytes of `file`; `slot` belongs to the file handle and admits one writer at a time.
 ///

@@ -13,13 +13,17 @@
 //! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
 
 mod bounds;
+#[cfg(test)]
+mod differential;
 mod disk;
 mod memory;
 mod mmap;
 mod name;
 mod pages;
-mod sim;
+pub mod sim;
 mod slot;
+#[cfg(test)]
+mod suite;
 
 pub use disk::DiskDir;
 pub use memory::MemoryDisk;
@@ -58,6 +62,9 @@ pub trait Dir: fmt::Debug + Send + Sync {
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
     /// Gives the file `from` the name `to`, replacing a file of that name in one step.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no `from`; `InvalidInput` when it is not a regular file.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes the name of a file. Who has it open or mapped keeps it.
@@ -119,6 +126,7 @@ pub enum Access {
 }
 
 /// One open file.
+#[expect(clippy::len_without_is_empty, reason = "a size can fail, and nobody asks whether a file is empty")]
 pub trait File: fmt::Debug + Send + Sync {
     /// Where it was opened or created, for messages. A later rename does not change it.
     fn path(&self) -> &Path;

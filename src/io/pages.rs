@@ -6,9 +6,9 @@
 //!     its clone ─────┴─────────────┘  copies only what it writes
 //! ```
 
+use crate::sync::{AtomicU64, Ordering};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The size of a page, in bytes, and the unit in which disk space is counted.
 pub(super) const PAGE_BYTES: usize = 4096;
@@ -21,7 +21,7 @@ const SECTOR: u64 = SECTOR_BYTES as u64;
 /// The bytes of one sector.
 pub(super) type Sector = [u8; SECTOR_BYTES];
 
-static ZEROS: Sector = [0; SECTOR_BYTES];
+const ZEROS: &Sector = &[0; SECTOR_BYTES];
 
 /// A file's bytes and the disk space they would take.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +140,7 @@ impl Content {
         let inside = sector_range(number);
         match self.page(number * SECTOR / PAGE) {
             Some(page) => page.bytes[inside].try_into().expect("the range is one sector long"),
-            None => &ZEROS,
+            None => ZEROS,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Room for one map writer on a file handle.
 
+use crate::sync::{AtomicBool, Ordering};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether a file handle has a map writer.
 #[derive(Debug, Default)]

@@ -56,6 +56,8 @@ pub enum Atom {
     },
     /// A name that was created, renamed or removed since the last sync of its directory.
     Entry {
+        /// The number of the directory.
+        dir: usize,
         /// What happened, as in `create a`, `rename a to b`, `remove a`.
         change: String,
         /// Its place among the unsynced changes of that directory.
@@ -144,7 +146,7 @@ impl Plan {
                     Change::Unlink { name, .. } => format!("remove {name}"),
                     Change::Rename { from, to, .. } => format!("rename {from} to {to}"),
                 };
-                Atom::Entry { change, index }
+                Atom::Entry { dir: folder.0, change, index }
             }
         }
     }

@@ -3,8 +3,9 @@
 //! Every change hits the cache and the disk alike, so that it is there after a crash too, and none of it is
 //! counted or recorded. Paths are relative to the root, as in `orders/0/manifest`.
 
-use super::disk::{Inner, SimDisk};
+use super::disk::SimDisk;
 use super::node::{Change, FileNode, FolderNode, NodeId, ROOT};
+use super::shared::Inner;
 use super::state::{Node, State};
 use crate::io::pages::{Content, PAGE_BYTES};
 use std::io;

@@ -2,18 +2,16 @@
 
 use super::counts::{Counts, Op};
 use super::cut::{Atom, Fate, Plan};
-use super::fault::{Failure, Fault, Faults};
-use super::handle::SimDir;
+use super::dir::SimDir;
+use super::fault::Fault;
 use super::images::{Images, PowerCuts};
-use super::node::{FailedSync, NodeId, ROOT};
-use super::recording::{RecordedStep, Recording};
+use super::node::{FailedSync, ROOT};
+use super::recording::Recording;
+use super::shared::{Inner, Maps, Settings, Shared};
 use super::state::State;
-use super::step::Step;
 use crate::io::Dir;
-use crate::sync::{Mutex, MutexGuard};
-use std::collections::{HashMap, HashSet};
+use crate::sync::MutexGuard;
 use std::fmt;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,69 +24,15 @@ pub struct SimDisk {
     shared: Arc<Shared>,
 }
 
-/// What all handles on one disk share.
-pub(super) struct Shared {
-    inner: Mutex<Inner>,
-}
-
-/// What a disk has in common with the disks that crashes make of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    budget: u64,
-    maps: Maps,
-    failed_sync: FailedSync,
-}
-
-/// Whether files can be mapped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Maps {
-    /// As on ext4, XFS and tmpfs.
-    Offered,
-    /// As everywhere else: [`File::map`](crate::io::File::map) says `Unsupported`.
-    Refused,
-}
-
-pub(super) struct Inner {
-    pub(super) state: State,
-    pub(super) settings: Settings,
-    counts: Counts,
-    faults: Faults,
-    latency: Vec<(Op, Duration)>,
-    /// How many steps were taken since the disk was made.
-    steps: u64,
-    recording: Option<(State, Vec<RecordedStep>)>,
-    /// At which step the power goes, and after how many bytes of it.
-    cut: Option<(u64, usize)>,
-    dead: bool,
-    /// How many handles each file has: a removed file takes space until the last is gone.
-    pub(super) handles: HashMap<NodeId, usize>,
-    pub(super) locks: HashSet<NodeId>,
-}
-
 impl SimDisk {
     /// An empty disk without limits.
     #[must_use]
     pub fn new() -> Self {
-        let settings =
-            Settings { budget: u64::MAX, maps: Maps::Offered, failed_sync: FailedSync::CacheKeeps };
-        Self::from_state(State::new(), settings)
+        Self::from_state(State::new(), Settings::default())
     }
 
     pub(super) fn from_state(state: State, settings: Settings) -> Self {
-        let inner = Inner {
-            state,
-            settings,
-            counts: Counts::default(),
-            faults: Faults::default(),
-            latency: Vec::new(),
-            steps: 0,
-            recording: None,
-            cut: None,
-            dead: false,
-            handles: HashMap::new(),
-            locks: HashSet::new(),
-        };
-        Self { shared: Arc::new(Shared { inner: Mutex::new(inner) }) }
+        Self { shared: Arc::new(Shared::new(state, settings)) }
     }
 
     /// The directory in which everything lies.
@@ -248,7 +192,7 @@ impl SimDisk {
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.shared.inner.lock()
+        self.shared.inner()
     }
 }
 
@@ -262,155 +206,4 @@ impl fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(f)
     }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.inner.lock();
-        f.debug_struct("SimDisk")
-            .field("steps", &inner.steps)
-            .field("dead", &inner.dead)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// Runs one operation of kind `op` on `path`; `act` is told whether it is to fall short.
-    ///
-    /// A failure on order comes before `act`, which therefore has no effect.
-    pub(super) fn operate<T>(
-        &self,
-        op: Op,
-        path: &Path,
-        act: impl FnOnce(&mut Inner, Extent) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut inner = self.inner.lock();
-        let result = inner.begin(op, path).and_then(|failure| match failure {
-            None => act(&mut inner, Extent::Whole),
-            Some(Failure::Short) => act(&mut inner, Extent::Part),
-            Some(failure) => Err(failure.error()),
-        });
-        inner.release(op);
-        result
-    }
-
-    /// Runs a sync: `step` if it succeeds, `failed` if it fails on order.
-    pub(super) fn sync(&self, op: Op, path: &Arc<Path>, node: NodeId) -> io::Result<()> {
-        let mut inner = self.inner.lock();
-        let result = inner.begin(op, path).and_then(|failure| {
-            let step = match (op, failure) {
-                (Op::SyncDir, None) => Step::SyncFolder { folder: node },
-                (_, None) => Step::Sync { node },
-                // Nothing was tried yet when a signal came, or there was no room for the journal.
-                (_, Some(Failure::Interrupted)) => return Err(Failure::Interrupted.error()),
-                (Op::SyncDir, Some(_)) => Step::FailSyncFolder { folder: node },
-                (_, Some(_)) => Step::FailSync { node, cache: inner.settings.failed_sync },
-            };
-            inner.perform(op, path, step)?;
-            failure.map_or(Ok(()), |failure| Err(failure.error()))
-        });
-        inner.release(op);
-        result
-    }
-
-    /// Looks at the disk beside all counting and failing: for the care of handles.
-    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock()
-    }
-}
-
-/// How much of a read or a write is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
-    Whole,
-    Part,
-}
-
-impl Extent {
-    /// How many of `len` bytes are done: half, but one at least.
-    pub(super) fn of(self, len: usize) -> usize {
-        match self {
-            Self::Whole => len,
-            Self::Part => len.div_ceil(2),
-        }
-    }
-}
-
-trait Release {
-    fn release(self, op: Op);
-}
-
-impl Release for MutexGuard<'_, Inner> {
-    /// Lets go of the disk, then waits as long as the operation is to take.
-    fn release(self, op: Op) {
-        let latency = self.latency.iter().find(|(slow, _)| *slow == op).map(|(_, latency)| *latency);
-        drop(self);
-        if let Some(latency) = latency {
-            std::thread::sleep(latency);
-        }
-    }
-}
-
-impl Inner {
-    /// Counts an operation, and says how it is to fail.
-    fn begin(&mut self, op: Op, path: &Path) -> io::Result<Option<Failure>> {
-        self.counts.add(op);
-        if self.dead {
-            return Err(cut_off());
-        }
-        Ok(self.faults.check(op, &path.to_string_lossy()))
-    }
-
-    /// Takes one step, unless the disk is cut off before it or inside of it.
-    pub(super) fn perform(&mut self, op: Op, path: &Arc<Path>, step: Step) -> io::Result<()> {
-        if self.dead {
-            return Err(cut_off());
-        }
-        if let Some((_, bytes)) = self.cut.filter(|(at, _)| *at == self.steps) {
-            self.dead = true;
-            if let Some(part) = step.cut(bytes) {
-                self.take(op, path, part);
-            }
-            return Err(cut_off());
-        }
-        self.take(op, path, step);
-        Ok(())
-    }
-
-    fn take(&mut self, op: Op, path: &Arc<Path>, step: Step) {
-        step.apply(&mut self.state);
-        self.steps += 1;
-        if let Some((_, steps)) = &mut self.recording {
-            steps.push(RecordedStep::new(op, path, step));
-        }
-    }
-
-    /// Whether files can be mapped.
-    pub(super) fn maps(&self) -> Maps {
-        self.settings.maps
-    }
-
-    fn used(&self) -> u64 {
-        let mut counted = self.state.linked();
-        counted.extend(self.handles.keys());
-        self.state.space(counted)
-    }
-
-    /// How many bytes of space are left.
-    pub(super) fn free(&self) -> u64 {
-        match self.settings.budget {
-            u64::MAX => u64::MAX,
-            budget => budget.saturating_sub(self.used()),
-        }
-    }
-
-    /// # Errors
-    /// `StorageFull` when less than `bytes` are free.
-    pub(super) fn check_free(&self, bytes: u64) -> io::Result<()> {
-        if bytes == 0 || bytes <= self.free() { Ok(()) } else { Err(io::ErrorKind::StorageFull.into()) }
-    }
-}
-
-fn cut_off() -> io::Error {
-    io::Error::other("the simulated disk was cut off")
 }

@@ -1,7 +1,8 @@
 //! Many power cuts at one point: every subset of what may be lost, or a sample of them.
 
 use super::cut::{Fate, Key, Plan};
-use super::disk::{Settings, SimDisk};
+use super::disk::SimDisk;
+use super::shared::Settings;
 use super::state::State;
 use crate::io::pages::{SECTOR_BYTES, to_usize};
 use std::collections::HashSet;

@@ -5,7 +5,8 @@
 //! ```
 
 use super::counts::Op;
-use super::disk::{Settings, SimDisk};
+use super::disk::SimDisk;
+use super::shared::Settings;
 use super::state::State;
 use super::step::Step;
 use std::path::Path;
