@@ -219,15 +219,19 @@ impl ManifestFile {
 /// # Errors
 /// As [`ManifestFile::load`].
 pub(crate) fn load_read_only(dir: &dyn Dir) -> Result<(Manifest, SlotReport)> {
-    let mut attempt = 1;
-    loop {
+    let attempt = || {
         let file = open(dir, Access::Read)?;
-        match read_slots(&*file)?.choose(&*file) {
-            Ok(found) => return Ok((found.manifest, found.report)),
-            Err(error) if error.kind() == ErrorKind::Corrupt && attempt < READ_ATTEMPTS_MAX => attempt += 1,
-            Err(error) => return Err(error),
+        read_slots(&*file)?.choose(&*file)
+    };
+    let is_torn = |found: &Result<Found>| matches!(found, Err(error) if error.kind() == ErrorKind::Corrupt);
+    let mut found = attempt();
+    for _ in 1..READ_ATTEMPTS_MAX {
+        if !is_torn(&found) {
+            break;
         }
+        found = attempt();
     }
+    found.map(|found| (found.manifest, found.report))
 }
 
 /// What the two slots hold.
@@ -256,23 +260,21 @@ fn read_slots(file: &dyn File) -> Result<Slots> {
     }
     // Slot 0 is bad and its capacity with it, perhaps: slot 1 can only lie where a capacity says.
     let mut one = Err(SlotFlaw::Frame(FrameFlaw::Short { found: 0 }));
-    let mut capacity = codec::CAPACITY_MIN;
-    while capacity <= codec::CAPACITY_MAX {
+    for capacity in codec::capacities() {
         let position = u64::from(capacity);
         match read_probe(file, position)? {
             Ok(claimed) if claimed == capacity => {
                 one = read_slot(file, position, capacity)?;
                 if let Ok(_) | Err(SlotFlaw::Frame(FrameFlaw::Unsupported { .. })) = one {
-                    break;
+                    return Ok(Slots { zero, one, capacity });
                 }
             }
             Ok(claimed) => one = Err(SlotFlaw::Capacity { found: claimed }),
             Err(flaw) if capacity == codec::CAPACITY_MIN => one = Err(flaw),
             Err(_) => {}
         }
-        capacity *= 2;
     }
-    Ok(Slots { zero, one, capacity })
+    Ok(Slots { zero, one, capacity: codec::CAPACITY_MIN })
 }
 
 impl Slots {
