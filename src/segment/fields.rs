@@ -1,5 +1,15 @@
 //! Reading little-endian fields one after the other.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use crate::{Offset, Position, Timestamp, TopicId};
 
 /// What is left of some bytes. Each call takes the next field, or nothing when too few bytes are left.

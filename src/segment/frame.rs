@@ -8,6 +8,16 @@
 //! Their places are the same in every version, so that a file of the future is told from a damaged one: it
 //! has our magic, a higher version, and a checksum that holds.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use super::Fields;
 
 /// Bytes before what is framed.
@@ -53,10 +63,12 @@ impl Frame {
     /// # Panics
     /// If `bytes` did not come from [`Frame::begin`].
     pub(crate) fn seal(self, bytes: &mut [u8]) {
-        assert!(bytes.starts_with(&self.magic), "sealed bytes begin with their magic");
+        let is_framed = bytes.len() >= FRAME_LEN && bytes.starts_with(&self.magic);
+        assert!(is_framed, "sealed bytes begin with their frame");
         let crc = checksum(bytes);
-        let place = bytes.get_mut(CRC_AT..FRAME_LEN).expect("begin made room for the checksum");
-        place.copy_from_slice(&crc.to_le_bytes());
+        if let Some(place) = bytes.get_mut(CRC_AT..FRAME_LEN) {
+            place.copy_from_slice(&crc.to_le_bytes());
+        }
     }
 
     /// Checks the frame of `bytes`, all of which are covered, and returns the fields behind it.

@@ -5,6 +5,16 @@
 //!     │ sequence u64 │ salt u64 │ created_at i64 │ zero [4032]
 //! ```
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use super::{Fields, Frame, FrameFlaw};
 use crate::{Timestamp, TopicId};
 
@@ -97,7 +107,9 @@ impl SegmentHeader {
         bytes.extend_from_slice(&self.created_at.as_millis().to_le_bytes());
         bytes.resize(LEN, 0);
         FRAME.seal(&mut bytes);
-        bytes.try_into().expect("it was resized to this length")
+        let mut header = [0; LEN];
+        header.copy_from_slice(&bytes);
+        header
     }
 
     /// Reads the header from the first bytes of a file. All of its bytes are covered by its checksum.

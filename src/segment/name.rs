@@ -1,5 +1,15 @@
 //! The names of a partition's segment files, read back strictly: what is not exactly ours is foreign.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use crate::Offset;
 use std::fmt;
 

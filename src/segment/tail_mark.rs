@@ -8,6 +8,16 @@
 //! It is stored after each sync and overwritten by the next batch: the one thing in a segment that is ever
 //! overwritten, and never seen by a reader.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use super::{Fields, SEGMENT_HEADER_LEN};
 use crate::record::{Place, check};
 use crate::{Offset, Position, Timestamp};

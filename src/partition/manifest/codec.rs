@@ -75,6 +75,12 @@ impl Slot {
     }
 }
 
+/// All capacities that a slot can have.
+pub(super) fn capacities() -> impl Iterator<Item = u32> {
+    std::iter::successors(Some(CAPACITY_MIN), |capacity| capacity.checked_mul(2))
+        .take_while(|capacity| *capacity <= CAPACITY_MAX)
+}
+
 /// The capacity of slots that hold `len` bytes; none when that is more than a slot can hold.
 pub(super) fn capacity_for(len: usize) -> Option<u32> {
     let capacity = u32::try_from(len).ok()?.max(CAPACITY_MIN).checked_next_power_of_two()?;
@@ -104,7 +110,9 @@ pub(super) fn probe(bytes: &[u8]) -> Result<u32, SlotFlaw> {
 impl Manifest {
     /// How many bytes of a slot it takes.
     pub(super) fn encoded_len(&self) -> usize {
-        HEAD_LEN + self.segments.len() * SEGMENT_LEN + self.lost.len() * LOST_LEN
+        let segments_len = self.segments.len().saturating_mul(SEGMENT_LEN);
+        let lost_len = self.lost.len().saturating_mul(LOST_LEN);
+        HEAD_LEN.saturating_add(segments_len).saturating_add(lost_len)
     }
 
     /// A whole slot of this capacity.
@@ -112,20 +120,20 @@ impl Manifest {
     /// # Panics
     /// If the manifest does not fit it.
     pub(super) fn encode(&self, capacity: u32) -> Vec<u8> {
-        let slot_len = usize::try_from(capacity).expect("a slot fits into memory");
+        let slot_len = usize::try_from(capacity).unwrap_or(usize::MAX);
+        // So counts and lengths have 32 bits too.
         assert!(self.encoded_len() <= slot_len, "a manifest of {} bytes does not fit", self.encoded_len());
-        let fits = "counts and lengths are below the capacity, which has 32 bits";
         let mut bytes = FRAME.begin(slot_len);
         bytes.extend_from_slice(&capacity.to_le_bytes());
-        bytes.extend_from_slice(&u32::try_from(self.encoded_len()).expect(fits).to_le_bytes());
+        bytes.extend_from_slice(&to_u32(self.encoded_len()).to_le_bytes());
         bytes.extend_from_slice(&self.generation.to_le_bytes());
         bytes.extend_from_slice(&self.topic.to_bytes());
         bytes.extend_from_slice(&self.partition.to_le_bytes());
         bytes.extend_from_slice(&self.leader_epoch.to_le_bytes());
         bytes.extend_from_slice(&self.log_start.get().to_le_bytes());
         bytes.extend_from_slice(&self.next_sequence.to_le_bytes());
-        bytes.extend_from_slice(&u32::try_from(self.segments.len()).expect(fits).to_le_bytes());
-        bytes.extend_from_slice(&u32::try_from(self.lost.len()).expect(fits).to_le_bytes());
+        bytes.extend_from_slice(&to_u32(self.segments.len()).to_le_bytes());
+        bytes.extend_from_slice(&to_u32(self.lost.len()).to_le_bytes());
         self.segments.iter().for_each(|segment| segment.encode(&mut bytes));
         for range in &self.lost {
             bytes.extend_from_slice(&range.from.get().to_le_bytes());
@@ -174,10 +182,16 @@ impl Manifest {
     }
 }
 
+/// A count or length that was checked to have 32 bits.
+fn to_u32(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
 /// Checks that a slot of `slot_len` bytes has room for what it counts, before anything is allocated for it.
 fn check_length(length: u32, segment_count: u32, lost_count: u32, slot_len: usize) -> Result<(), SlotFlaw> {
-    let segments_len = u64::from(segment_count) * SEGMENT_LEN as u64;
-    let expected = HEAD_LEN as u64 + segments_len + u64::from(lost_count) * LOST_LEN as u64;
+    let segments_len = u64::from(segment_count).saturating_mul(SEGMENT_LEN as u64);
+    let lost_len = u64::from(lost_count).saturating_mul(LOST_LEN as u64);
+    let expected = (HEAD_LEN as u64).saturating_add(segments_len).saturating_add(lost_len);
     if u64::from(length) != expected {
         return Err(SlotFlaw::Length { expected, found: u64::from(length) });
     }

@@ -33,8 +33,8 @@ pub(crate) struct ManifestFile {
     dir: Arc<dyn Dir>,
     file: Arc<dyn File>,
     capacity: u32,
-    /// Of the newest good slot.
-    generation: u64,
+    /// What the next load would find.
+    current: Manifest,
     /// The slot that the next commit writes first: never the only one that is known to be on the disk.
     first: Slot,
     state: State,
@@ -42,7 +42,8 @@ pub(crate) struct ManifestFile {
 
 #[derive(Debug)]
 enum State {
-    /// Whoever renamed the file may have failed to sync its name; the next commit does it before all else.
+    /// The name may be in the cache alone, given up by a sync that failed before this process began: the next
+    /// commit begins with a new file under a new name.
     NameUnsure,
     Good,
     /// What is on the disk is unknown since this happened.
@@ -82,9 +83,9 @@ impl ManifestFile {
         let capacity = fitting_capacity(manifest)?;
         write_new(&**dir, manifest, capacity)?;
         let file = put_in_place(&**dir)?;
-        let generation = manifest.generation;
-        let first = Slot::first_of(generation).other();
-        Ok(Self { dir: Arc::clone(dir), file, capacity, generation, first, state: State::Good })
+        let first = Slot::first_of(manifest.generation).other();
+        let current = manifest.clone();
+        Ok(Self { dir: Arc::clone(dir), file, capacity, current, first, state: State::Good })
     }
 
     /// Opens the manifest and reads the newest state from it. Writes nothing.
@@ -101,9 +102,8 @@ impl ManifestFile {
             SlotReport::Uneven { newer } => *newer,
             SlotReport::OneBad { bad, .. } => *bad,
         };
-        let generation = manifest.generation;
-        let state = State::NameUnsure;
-        Ok((Self { dir: Arc::clone(dir), file, capacity, generation, first, state }, manifest, report))
+        let (dir, current, state) = (Arc::clone(dir), manifest.clone(), State::NameUnsure);
+        Ok((Self { dir, file, capacity, current, first, state }, manifest, report))
     }
 
     /// Makes `manifest` what the next load finds, power cut or not, and gives it its generation.
@@ -113,29 +113,33 @@ impl ManifestFile {
     /// it had no room for a longer file, the old state stands and all can go on; after any other failure the
     /// next load finds the old state or the new one, and until then every commit is `Poisoned`.
     pub(crate) fn commit(&mut self, manifest: &mut Manifest) -> Result<()> {
-        if let State::Poisoned(cause) = &self.state {
-            let message = format!("the manifest must be loaded again: {cause}");
-            return Err(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
-        }
-        let capacity = fitting_capacity(manifest)?.max(self.capacity);
+        self.refuse_poisoned()?;
+        let capacity = fitting_capacity(manifest)?;
         let generation = self.next_generation()?;
+        self.make_room(capacity)?;
         let before = std::mem::replace(&mut manifest.generation, generation);
-        let result = if capacity > self.capacity {
-            self.grow(manifest, capacity)
-        } else {
-            self.overwrite(manifest).inspect_err(|error| self.state = State::Poisoned(error.clone()))
-        };
-        match result {
+        match self.overwrite(manifest) {
             Ok(()) => {
-                self.generation = generation;
+                self.current.clone_from(manifest);
                 self.first = Slot::first_of(generation).other();
                 Ok(())
             }
             Err(error) => {
+                self.state = State::Poisoned(error.clone());
                 manifest.generation = before;
                 Err(error)
             }
         }
+    }
+
+    /// Makes sure that the manifest, as it was loaded, is still found after a power cut. A commit does so by
+    /// itself; call this before anything is acknowledged that no commit came before.
+    ///
+    /// # Errors
+    /// As [`ManifestFile::commit`].
+    pub(crate) fn confirm(&mut self) -> Result<()> {
+        self.refuse_poisoned()?;
+        self.make_room(self.capacity)
     }
 
     /// Whether a commit may still succeed.
@@ -145,7 +149,7 @@ impl ManifestFile {
 
     /// The newest generation that was loaded or committed.
     pub(crate) fn generation(&self) -> u64 {
-        self.generation
+        self.current.generation
     }
 
     /// Bytes of disk that the file takes.
@@ -153,21 +157,28 @@ impl ManifestFile {
         2 * u64::from(self.capacity)
     }
 
+    fn refuse_poisoned(&self) -> Result<()> {
+        match &self.state {
+            State::Poisoned(cause) => {
+                let message = format!("the manifest must be loaded again: {cause}");
+                Err(Error::with_source(ErrorKind::Poisoned, message, cause.clone()))
+            }
+            State::NameUnsure | State::Good => Ok(()),
+        }
+    }
+
     /// The next generation whose first slot is the one that may be overwritten.
     fn next_generation(&self) -> Result<u64> {
-        let skip = if Slot::first_of(self.generation.wrapping_add(1)) == self.first { 1 } else { 2 };
-        self.generation.checked_add(skip).ok_or_else(|| {
-            let message =
-                format!("{}: no generation follows {}", self.file.path().display(), self.generation);
+        let generation = self.current.generation;
+        let skip = if Slot::first_of(generation.wrapping_add(1)) == self.first { 1 } else { 2 };
+        generation.checked_add(skip).ok_or_else(|| {
+            let message = format!("{}: no generation follows {generation}", self.file.path().display());
             Error::new(ErrorKind::Corrupt, message)
         })
     }
 
-    fn overwrite(&mut self, manifest: &Manifest) -> Result<()> {
-        if let State::NameUnsure = self.state {
-            sync_dir(&*self.dir)?;
-            self.state = State::Good;
-        }
+    /// Writes one slot, then the other.
+    fn overwrite(&self, manifest: &Manifest) -> Result<()> {
         let bytes = manifest.encode(self.capacity);
         for slot in [self.first, self.first.other()] {
             write(&*self.file, &bytes, slot.position(self.capacity))?;
@@ -176,8 +187,25 @@ impl ManifestFile {
         Ok(())
     }
 
-    fn grow(&mut self, manifest: &Manifest, capacity: u32) -> Result<()> {
-        write_new(&*self.dir, manifest, capacity)?;
+    /// Sees to it that the file has a name that is on the disk, and slots of this capacity.
+    fn make_room(&mut self, capacity: u32) -> Result<()> {
+        let fits = capacity <= self.capacity;
+        if fits && matches!(self.state, State::Good) {
+            return Ok(());
+        }
+        match self.move_to_new_file(capacity.max(self.capacity)) {
+            // What fits must not need room, or a full disk could not be relieved by deleting segments.
+            Err(error) if fits && error.kind() == ErrorKind::NoSpace && self.is_usable() => {
+                sync_dir(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))
+            }
+            result => result,
+        }
+    }
+
+    /// Moves what is there into a file with slots of this capacity. It says the same, so whichever of the two
+    /// files a power cut leaves is right.
+    fn move_to_new_file(&mut self, capacity: u32) -> Result<()> {
+        write_new(&*self.dir, &self.current, capacity)?;
         self.file =
             put_in_place(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
         self.capacity = capacity;
@@ -191,15 +219,19 @@ impl ManifestFile {
 /// # Errors
 /// As [`ManifestFile::load`].
 pub(crate) fn load_read_only(dir: &dyn Dir) -> Result<(Manifest, SlotReport)> {
-    let mut attempt = 1;
-    loop {
+    let attempt = || {
         let file = open(dir, Access::Read)?;
-        match read_slots(&*file)?.choose(&*file) {
-            Ok(found) => return Ok((found.manifest, found.report)),
-            Err(error) if error.kind() == ErrorKind::Corrupt && attempt < READ_ATTEMPTS_MAX => attempt += 1,
-            Err(error) => return Err(error),
+        read_slots(&*file)?.choose(&*file)
+    };
+    let is_torn = |found: &Result<Found>| matches!(found, Err(error) if error.kind() == ErrorKind::Corrupt);
+    let mut found = attempt();
+    for _ in 1..READ_ATTEMPTS_MAX {
+        if !is_torn(&found) {
+            break;
         }
+        found = attempt();
     }
+    found.map(|found| (found.manifest, found.report))
 }
 
 /// What the two slots hold.
@@ -228,23 +260,21 @@ fn read_slots(file: &dyn File) -> Result<Slots> {
     }
     // Slot 0 is bad and its capacity with it, perhaps: slot 1 can only lie where a capacity says.
     let mut one = Err(SlotFlaw::Frame(FrameFlaw::Short { found: 0 }));
-    let mut capacity = codec::CAPACITY_MIN;
-    while capacity <= codec::CAPACITY_MAX {
+    for capacity in codec::capacities() {
         let position = u64::from(capacity);
         match read_probe(file, position)? {
             Ok(claimed) if claimed == capacity => {
                 one = read_slot(file, position, capacity)?;
                 if let Ok(_) | Err(SlotFlaw::Frame(FrameFlaw::Unsupported { .. })) = one {
-                    break;
+                    return Ok(Slots { zero, one, capacity });
                 }
             }
             Ok(claimed) => one = Err(SlotFlaw::Capacity { found: claimed }),
             Err(flaw) if capacity == codec::CAPACITY_MIN => one = Err(flaw),
             Err(_) => {}
         }
-        capacity *= 2;
     }
-    Ok(Slots { zero, one, capacity })
+    Ok(Slots { zero, one, capacity: codec::CAPACITY_MIN })
 }
 
 impl Slots {

@@ -11,6 +11,16 @@
 //! A commit writes and syncs one slot, then the other, so at any moment one of them is whole. Who loads it
 //! takes the newer of the good ones.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod codec;
 mod file;
 mod meaning;

@@ -4,6 +4,8 @@ use crate::io::{Access, Dir, File, MemoryDisk, read_full, write_all};
 use proptest::prelude::*;
 use std::sync::Arc;
 
+mod crash;
+
 fn offset(number: u64) -> Offset {
     Offset::new(number).expect("tests use offsets in range")
 }

@@ -19,6 +19,16 @@
 //! | 11 | the end lies before a committed offset | report the loss |
 //! | 12 | rows 4, 5, 6, 9, and salvage was asked for | salvage |
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use crate::ErrorKind;
 
 /// What was found. What comes later in the list is not looked at when something before it decides, and may
@@ -71,6 +81,7 @@ pub(crate) enum Segments {
 
 /// Where the good batches end (W), seen from the furthest proof (F).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "they are places seen from the proof")]
 pub(crate) enum End {
     BeforeProof,
     AtProof,

@@ -1,5 +1,15 @@
 //! Whether a wrong bit is what a torn write leaves.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use crate::Position;
 
 /// What a disk writes whole, or tears inside.
@@ -18,8 +28,8 @@ pub(crate) fn is_tear(batch: &[u8], position: Position, bit: u64) -> bool {
     let Some(from_bit) = batch.get(at..).filter(|bytes| !bytes.is_empty()) else {
         return false;
     };
-    let in_sector = (position.to_u64() + bit / 8) % SECTOR_LEN;
-    let sector_len = usize::try_from(SECTOR_LEN - in_sector).unwrap_or(usize::MAX);
+    let in_sector = position.to_u64().saturating_add(bit / 8) % SECTOR_LEN;
+    let sector_len = usize::try_from(SECTOR_LEN.saturating_sub(in_sector)).unwrap_or(usize::MAX);
     from_bit.iter().take(sector_len).all(|byte| *byte == 0)
 }
 

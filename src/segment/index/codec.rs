@@ -63,10 +63,11 @@ impl Index {
     pub(crate) fn encode(&self, end: Position, max_timestamp: Timestamp) -> EncodedIndex {
         let table = self.0.read();
         let places = table.places.get(..table.count_before(end)).unwrap_or_default();
-        let count = u32::try_from(places.len()).expect("entries are 4 KiB apart in less than 4 GiB");
+        // Entries are 4 KiB apart in less than 4 GiB, so their number has 32 bits.
+        let count = u32::try_from(places.len()).unwrap_or(u32::MAX);
         let head = Head { owner: table.owner, max_timestamp, end, count };
-        let mut offsets = head.encode(OFFSETS, places.len() * OFFSET_ENTRY_LEN);
-        let mut times = head.encode(TIMES, places.len() * TIME_ENTRY_LEN);
+        let mut offsets = head.encode(OFFSETS, file_len(places.len(), OFFSET_ENTRY_LEN));
+        let mut times = head.encode(TIMES, file_len(places.len(), TIME_ENTRY_LEN));
         for (place, before) in places.iter().zip(&table.before) {
             let place = place.encode();
             offsets.extend_from_slice(&place);
@@ -83,7 +84,7 @@ impl EncodedIndex {
     /// The most bytes that the two files of a segment with this `end` can have.
     pub(super) fn len_max(end: Position) -> (usize, usize) {
         let count = count_max(end);
-        (HEAD_LEN + count * OFFSET_ENTRY_LEN, HEAD_LEN + count * TIME_ENTRY_LEN)
+        (file_len(count, OFFSET_ENTRY_LEN), file_len(count, TIME_ENTRY_LEN))
     }
 
     /// Reads the index of `owner`, whose batches end at `end`. Returns it with the position (exclusive) up to
@@ -157,6 +158,11 @@ impl EncodedIndex {
     }
 }
 
+/// The length of a file of so many entries.
+fn file_len(count: usize, entry_len: usize) -> usize {
+    count.saturating_mul(entry_len).saturating_add(HEAD_LEN)
+}
+
 /// How many entries the index of a segment with this `end` can have.
 fn count_max(end: Position) -> usize {
     let count = end.since(Position::new(SEGMENT_HEADER_LEN)).div_ceil(INDEX_INTERVAL_BYTES);
@@ -164,9 +170,9 @@ fn count_max(end: Position) -> usize {
 }
 
 impl Head {
-    /// The bytes before the entries, with room for `entries_len` bytes of entries.
-    fn encode(&self, frame: Frame, entries_len: usize) -> Vec<u8> {
-        let mut bytes = frame.begin(HEAD_LEN + entries_len);
+    /// The bytes before the entries, with room for a file of `len` bytes.
+    fn encode(&self, frame: Frame, len: usize) -> Vec<u8> {
+        let mut bytes = frame.begin(len);
         bytes.extend_from_slice(&self.owner.salt.to_le_bytes());
         bytes.extend_from_slice(&self.owner.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.owner.first_offset.get().to_le_bytes());
@@ -236,7 +242,7 @@ impl Which {
             let expected = format!("at most {}", count_max(head.end));
             return Err(self.field("count", expected, count.to_string()));
         }
-        let (expected, found) = (count * entry_len, left.rest().len());
+        let (expected, found) = (count.saturating_mul(entry_len), left.rest().len());
         if expected != found {
             return Err(IndexFlaw::Len { which: self, expected: expected as u64, found: found as u64 });
         }

@@ -15,6 +15,16 @@
 //!
 //!     IndexWriter ──push──▶ shared tables ◀──floor, first_candidate── Index (Clone)
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 mod codec;
 mod file;
 mod table;
@@ -62,7 +72,7 @@ pub(crate) struct IndexWriter {
 
 /// Where the next entry is due after one at `position`.
 fn due_after(position: Position) -> u64 {
-    position.to_u64() + u64::from(INDEX_INTERVAL_BYTES)
+    position.to_u64().saturating_add(u64::from(INDEX_INTERVAL_BYTES))
 }
 
 /// The readers' half. Clones share one index; a look-up waits for no more than the noting of one entry.

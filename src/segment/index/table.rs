@@ -93,7 +93,9 @@ impl Table {
     }
 
     pub(super) fn memory_bytes(&self) -> usize {
-        self.places.capacity() * size_of::<Place>() + self.before.capacity() * size_of::<Timestamp>()
+        let places = self.places.capacity().saturating_mul(size_of::<Place>());
+        let before = self.before.capacity().saturating_mul(size_of::<Timestamp>());
+        places.saturating_add(before)
     }
 
     /// The entry with this number, or where the first batch will lie.

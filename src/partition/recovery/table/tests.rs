@@ -51,9 +51,11 @@ const FINE: Facts = Facts {
     committed: Committed::Within,
 };
 
+type Condition = fn(&Facts) -> bool;
+
 /// The conditions of the rows, each as the table words it, in the table's order. Rows 3 and 11, which decide
 /// nothing by themselves, are left out; row 12 stands before the rows that it replaces.
-const CONDITIONS: [(u8, fn(&Facts) -> bool); 10] = [
+const CONDITIONS: [(u8, Condition); 10] = [
     (1, |f| f.read == Read::Failed),
     (2, |f| f.version == Version::Newer),
     (12, |f| f.salvage == Salvage::Asked && is_damaged(f)),
