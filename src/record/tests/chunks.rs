@@ -35,11 +35,11 @@ fn start() -> Place {
 }
 
 fn verify(buf: &[u8], expected: u32, from: u32) -> Result<Verified, Damage> {
-    verify_chunk(buf.to_vec(), start(), Offset::from(expected), Offset::from(from), MAX)
+    verify_chunk(buf.to_vec(), start(), Offset::from(expected), Offset::from(from)..Offset::MAX, MAX)
 }
 
 fn verify_compacted(buf: &[u8], least: u32, from: u32) -> Result<Verified, Damage> {
-    verify_compacted_chunk(buf.to_vec(), start(), Offset::from(least), Offset::from(from), MAX)
+    verify_compacted_chunk(buf.to_vec(), start(), Offset::from(least), Offset::from(from)..Offset::MAX, MAX)
 }
 
 fn offsets(verified: &Verified) -> Vec<u64> {
@@ -147,7 +147,7 @@ fn a_batch_from_elsewhere_is_none() {
         (place(sample::SALT, START + 8), "another position"),
         (place(sample::SALT, 0), "the start of the file"),
     ] {
-        let damage = verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO, MAX).unwrap_err();
+        let damage = verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap_err();
         assert!(matches!(damage.flaw, Flaw::NotABatch { .. }), "{why}: {damage}");
         assert!(!looks_like_batch(&buf, place, MAX), "{why}");
     }
@@ -163,7 +163,7 @@ fn a_bad_batch_ends_the_chunk_and_begins_the_next() {
     let verified = verify(&buf, 0, 0).unwrap();
     assert_eq!((offsets(&verified).len(), verified.consumed), (2, second));
     let place = Place { position: Position::new(START + u32::try_from(second).unwrap()), ..start() };
-    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO, MAX).unwrap_err();
+    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO..Offset::MAX, MAX).unwrap_err();
     assert!(matches!(damage.flaw, Flaw::Checksum { .. }), "{damage}");
     assert_eq!((damage.position, damage.offset), (place.position, Offset::from(2)));
 }
@@ -198,6 +198,6 @@ fn a_chunk_at_the_end_of_the_position_space_is_refused() {
     let place = Place { salt: sample::SALT, position: Position::new(u32::MAX - 7) };
     let plain = Plain { position: u32::MAX - 7, ..numbered(0, 1) };
     let buf = [encode(&plain), encode(&plain)].concat();
-    let verified = verify_chunk(buf, place, Offset::ZERO, Offset::ZERO, MAX).unwrap();
+    let verified = verify_chunk(buf, place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap();
     assert_eq!(verified.records.len(), 1);
 }

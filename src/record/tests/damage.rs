@@ -239,7 +239,7 @@ proptest! {
         prop_assert!(read_batch(&bytes, place, u32::MAX).is_err());
         prop_assert!(!looks_like_batch(&bytes, place, u32::MAX));
         prop_assert_eq!(one_bit_from_good(&bytes, place, u32::MAX), None);
-        prop_assert!(verify_chunk(bytes.clone(), place, Offset::ZERO, Offset::ZERO, u32::MAX).is_err());
+        prop_assert!(verify_chunk(bytes.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, u32::MAX).is_err());
         prop_assert!(Batch::from_bytes(&bytes, BatchLimits::default()).is_err());
     }
 
