@@ -6,12 +6,9 @@
 
 use super::batch_header::{HEADER_LEN, at};
 use super::check::{Place, check};
-use super::checksum::checksum;
+use super::checksum::{POLYNOMIAL, checksum, times_x};
 use super::verify::{read_batch, word};
 use std::ops::Range;
-
-/// CRC-32's polynomial, lowest power in the highest bit.
-const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// The one bit (bit `n % 8` of byte `n / 8`, the lowest is 0) whose flip makes the bytes at the start of
 /// `bytes`, read at `place`, a good batch. None when they are one already, or when no single flip does.
@@ -65,7 +62,7 @@ fn bit_of_checksum(batch: &[u8]) -> Option<u64> {
         if pattern == wrong {
             return Some(bit);
         }
-        pattern = pattern >> 1 ^ (POLYNOMIAL & (pattern & 1).wrapping_neg());
+        pattern = times_x(pattern);
     }
     None
 }

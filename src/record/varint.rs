@@ -19,9 +19,16 @@ pub(crate) const fn varint_len(value: i32) -> usize {
 /// How many bytes `value` takes.
 #[inline]
 pub(crate) const fn varlong_len(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+    match zigzag(value) {
+        ..ONE_BYTE_END => 1,
+        ..TWO_BYTES_END => 2,
+        raw => (64 - raw.leading_zeros()).div_ceil(7) as usize,
+    }
 }
+
+/// What fits into one byte, and into two: nearly all integers of a small record.
+const ONE_BYTE_END: u64 = 1 << 7;
+const TWO_BYTES_END: u64 = 1 << 14;
 
 const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
@@ -31,32 +38,39 @@ const fn unzigzag(raw: u64) -> i64 {
     (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
 }
 
-/// A few integers on their way into a buffer: they are gathered on the stack, so that the buffer grows once
-/// for all of them.
+/// A place in `out` at which integers and bytes are written, one behind the other. Whoever begins knows how
+/// long they will be.
 #[derive(Debug)]
-pub(crate) struct Gather<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
+pub(crate) struct Pen<'a> {
+    out: &'a mut [u8],
+    at: usize,
 }
 
-impl<const N: usize> Gather<N> {
+impl<'a> Pen<'a> {
     #[inline]
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N], len: 0 }
+    pub(crate) const fn new(out: &'a mut [u8]) -> Self {
+        Self { out, at: 0 }
     }
 
-    /// What was gathered.
+    /// How many bytes were written.
     #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
+    pub(crate) const fn at(&self) -> usize {
+        self.at
     }
 
     /// # Panics
-    /// When `N` is too small for what is gathered, which is a bug of whoever chose it.
+    /// As all of these do, when `out` is too short: its length was computed wrongly.
     #[inline]
     pub(crate) fn byte(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
+        self.out[self.at] = byte;
+        self.at += 1;
+    }
+
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        let end = self.at + bytes.len();
+        self.out[self.at..end].copy_from_slice(bytes);
+        self.at = end;
     }
 
     /// A 32-bit integer encodes as the same number does in 64 bits.
@@ -67,8 +81,16 @@ impl<const N: usize> Gather<N> {
 
     #[inline]
     pub(crate) fn varlong(&mut self, value: i64) {
-        let mut rest = zigzag(value);
-        while rest >= 0x80 {
+        let [low, high, ..] = zigzag(value).to_le_bytes();
+        match zigzag(value) {
+            ..ONE_BYTE_END => self.byte(low),
+            ..TWO_BYTES_END => self.bytes(&[low | 0x80, high << 1 | low >> 7]),
+            raw => self.long(raw),
+        }
+    }
+
+    fn long(&mut self, mut rest: u64) {
+        while rest >= ONE_BYTE_END {
             self.byte(rest.to_le_bytes()[0] | 0x80);
             rest >>= 7;
         }
@@ -203,9 +225,11 @@ mod tests {
     #[test]
     fn the_table_reads_and_writes_both_ways() {
         for &(value, bytes) in TABLE {
-            let mut gather = Gather::<VARLONG_LEN_MAX>::new();
-            gather.varlong(value);
-            assert_eq!(gather.as_slice(), bytes, "{value}");
+            let mut out = [0; VARLONG_LEN_MAX];
+            let mut pen = Pen::new(&mut out);
+            pen.varlong(value);
+            let len = pen.at();
+            assert_eq!(&out[..len], bytes, "{value}");
             assert_eq!(varlong_len(value), bytes.len(), "{value}");
             let mut cursor = Cursor::new(bytes, 0);
             assert_eq!((cursor.varlong(), cursor.left()), (Some(value), 0), "{value}");
