@@ -20,8 +20,8 @@ pub(crate) const fn varint_len(value: i32) -> usize {
 #[inline]
 pub(crate) const fn varlong_len(value: i64) -> usize {
     match zigzag(value) {
-        ..ONE_BYTE_END => 1,
-        ..TWO_BYTES_END => 2,
+        0..ONE_BYTE_END => 1,
+        ONE_BYTE_END..TWO_BYTES_END => 2,
         raw => (64 - raw.leading_zeros()).div_ceil(7) as usize,
     }
 }
@@ -83,8 +83,8 @@ impl<'a> Pen<'a> {
     pub(crate) fn varlong(&mut self, value: i64) {
         let [low, high, ..] = zigzag(value).to_le_bytes();
         match zigzag(value) {
-            ..ONE_BYTE_END => self.byte(low),
-            ..TWO_BYTES_END => self.bytes(&[low | 0x80, high << 1 | low >> 7]),
+            0..ONE_BYTE_END => self.byte(low),
+            ONE_BYTE_END..TWO_BYTES_END => self.bytes(&[low | 0x80, high << 1 | low >> 7]),
             raw => self.long(raw),
         }
     }
