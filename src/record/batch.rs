@@ -1,5 +1,7 @@
 //! One batch: the unit that is stored whole or not at all.
 
+#![allow(clippy::expect_used, reason = "a batch's own header was written or verified when it was made")]
+
 use super::batch_header::{HEADER_LEN, at, bit};
 use super::check::{Place, check};
 use super::checksum::{SPLIT_LEN_MIN, TailSum, checksum};

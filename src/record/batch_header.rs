@@ -160,7 +160,7 @@ impl BatchHeader {
 
     /// The offset after the batch's last, whether or not a record of that offset is still in it.
     pub(crate) const fn next_offset(&self) -> Offset {
-        self.base_offset.saturating_add(self.last_offset_delta as u64 + 1)
+        self.base_offset.saturating_add(self.last_offset_delta as u64).next()
     }
 
     /// Where the records section begins.

@@ -1,8 +1,16 @@
 //! Records on their way into one batch.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "it encodes: what it counts it has written itself, below the limit of a batch"
+)]
+
 use super::batch_header::{HEADER_LEN, at};
 use super::limits::HEADER_COUNT_MAX;
-use super::varint::{Pen, varint_len, varlong_len};
+use super::pen::Pen;
+use super::varint::{varint_len, varlong_len};
 use super::{Batch, BatchLimits, Header, Record};
 use crate::{Error, ErrorKind, Result, Timestamp};
 

@@ -22,80 +22,20 @@ pub(crate) const fn varlong_len(value: i64) -> usize {
     match zigzag(value) {
         0..ONE_BYTE_END => 1,
         ONE_BYTE_END..TWO_BYTES_END => 2,
-        raw => (64 - raw.leading_zeros()).div_ceil(7) as usize,
+        raw => (raw.ilog2() as usize / 7).saturating_add(1),
     }
 }
 
 /// What fits into one byte, and into two: nearly all integers of a small record.
-const ONE_BYTE_END: u64 = 1 << 7;
-const TWO_BYTES_END: u64 = 1 << 14;
+pub(super) const ONE_BYTE_END: u64 = 1 << 7;
+pub(super) const TWO_BYTES_END: u64 = 1 << 14;
 
-const fn zigzag(value: i64) -> u64 {
+pub(super) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }
 
 const fn unzigzag(raw: u64) -> i64 {
-    (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
-}
-
-/// A place in `out` at which integers and bytes are written, one behind the other. Whoever begins knows how
-/// long they will be.
-#[derive(Debug)]
-pub(crate) struct Pen<'a> {
-    out: &'a mut [u8],
-    at: usize,
-}
-
-impl<'a> Pen<'a> {
-    #[inline]
-    pub(crate) const fn new(out: &'a mut [u8]) -> Self {
-        Self { out, at: 0 }
-    }
-
-    /// How many bytes were written.
-    #[inline]
-    pub(crate) const fn at(&self) -> usize {
-        self.at
-    }
-
-    /// # Panics
-    /// As all of these do, when `out` is too short: its length was computed wrongly.
-    #[inline]
-    pub(crate) fn byte(&mut self, byte: u8) {
-        self.out[self.at] = byte;
-        self.at += 1;
-    }
-
-    #[inline]
-    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
-        let end = self.at + bytes.len();
-        self.out[self.at..end].copy_from_slice(bytes);
-        self.at = end;
-    }
-
-    /// A 32-bit integer encodes as the same number does in 64 bits.
-    #[inline]
-    pub(crate) fn varint(&mut self, value: i32) {
-        self.varlong(i64::from(value));
-    }
-
-    #[inline]
-    pub(crate) fn varlong(&mut self, value: i64) {
-        let [low, high, ..] = zigzag(value).to_le_bytes();
-        match zigzag(value) {
-            0..ONE_BYTE_END => self.byte(low),
-            ONE_BYTE_END..TWO_BYTES_END => self.bytes(&[low | 0x80, high << 1 | low >> 7]),
-            raw => self.long(raw),
-        }
-    }
-
-    fn long(&mut self, mut rest: u64) {
-        while rest >= ONE_BYTE_END {
-            self.byte(rest.to_le_bytes()[0] | 0x80);
-            rest >>= 7;
-        }
-        self.byte(rest.to_le_bytes()[0]);
-    }
+    (raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg()
 }
 
 /// A place in `bytes` from which integers are read. Nothing is read beyond the end.
@@ -117,6 +57,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// How many bytes lie before its end.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many bytes are left.
     #[inline]
     pub(crate) const fn left(&self) -> usize {
@@ -136,7 +82,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
+        self.at = self.at.saturating_add(1);
         Some(byte)
     }
 
@@ -154,7 +100,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn varint(&mut self) -> Option<i32> {
         let raw = self.raw(VARINT_LEN_MAX)?;
         let raw = u32::try_from(raw).ok()?;
-        Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+        i32::try_from(unzigzag(u64::from(raw))).ok()
     }
 
     /// None when the bytes end early, or hold more than 64 bits, or more than 10 bytes.
@@ -175,10 +121,9 @@ impl<'a> Cursor<'a> {
     /// The rest of an integer whose first byte says that more follow.
     fn raw_rest(&mut self, first: u8, len_max: usize) -> Option<u64> {
         let mut raw = u64::from(first & 0x7f);
-        for index in 1..len_max {
+        for shift in (0..70).step_by(7).take(len_max).skip(1) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
-            let shift = 7 * index;
             if bits << shift >> shift != bits {
                 return None; // the tenth byte has room for one bit
             }
@@ -193,6 +138,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pen::Pen;
     use super::*;
 
     /// From the definition: what each number looks like at the borders of one more byte.
