@@ -1,5 +1,7 @@
 //! One batch: the unit that is stored whole or not at all.
 
+#![allow(clippy::expect_used, reason = "a batch's own header was written or verified when it was made")]
+
 use super::batch_header::{HEADER_LEN, at, bit};
 use super::check::{Place, check};
 use super::checksum::{SPLIT_LEN_MIN, TailSum, checksum};
@@ -63,7 +65,7 @@ impl Batch {
         now: Timestamp,
         limits: BatchLimits,
     ) -> Result<Self> {
-        BatchBuilder::build(records, now, limits)
+        Ok(BatchBuilder::build(records, now, limits)?.sealed())
     }
 
     /// Takes one batch verbatim: `bytes` from its header to its last record. Compressed records stay so.
@@ -82,18 +84,24 @@ impl Batch {
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         verify_batch(bytes).map_err(|flaw| refused(&flaw))?;
-        Ok(Self::sealed(bytes.to_vec()))
+        Ok(Self::unsealed(bytes.to_vec()).sealed())
     }
 
-    /// A batch in `buf`, whose header decodes but for the checksum; what is local to a segment is cleared.
-    pub(super) fn sealed(buf: Vec<u8>) -> Self {
+    /// The batch in `buf`, whose header decodes but for the checksum, which is worked out when the batch is
+    /// sealed or stamped: the way to a segment needs it only once. What is local to a segment is cleared.
+    pub(super) fn unsealed(buf: Vec<u8>) -> Self {
         let tail = (buf.len() >= SPLIT_LEN_MIN).then(|| TailSum::of(&buf));
         let mut batch = Self { buf, tail };
         let head = batch.head_mut();
         head[at::CHECK].fill(0);
         head[at::SYNCED].fill(0);
-        batch.seal();
         batch
+    }
+
+    /// The same batch with its checksum in place.
+    pub(crate) fn sealed(mut self) -> Self {
+        self.seal();
+        self
     }
 
     /// The batch from its header to its last record, without padding.
@@ -129,7 +137,7 @@ impl Batch {
 
     /// How many offsets it takes up: at least as many as it has records.
     pub(crate) fn offset_count(&self) -> u64 {
-        self.next_offset().since(self.base_offset())
+        u64::from(self.header().last_offset_delta) + 1
     }
 
     /// The term of office of the leader that stored it; 0 where there are no leaders.
@@ -213,7 +221,7 @@ impl Batch {
     fn seal(&mut self) {
         let crc32 = match self.tail {
             None => checksum(&self.buf),
-            Some(tail) => tail.join(&self.buf),
+            Some(tail) => tail.join(self.head_mut()),
         };
         self.head_mut()[at::CRC32].copy_from_slice(&crc32.to_le_bytes());
     }

@@ -94,11 +94,10 @@ impl BatchHeader {
         let mut header = Self::fields(bytes).ok_or(short)??;
         header.hold_to_bounds()?;
         if header.attributes & bit::IDENTITY != 0 {
-            let needed = HEADER_LEN + IDENTITY_LEN;
+            // The length that leaves no room for the block was proved: more bytes would not help.
+            let no_room = Flaw::Field { name: "length", found: u64::from(header.length) };
             let block = bytes.get(HEADER_LEN..).unwrap_or_default();
-            let identity =
-                Identity::decode(block, header.attributes).ok_or(Flaw::Incomplete { needed })??;
-            header.identity = Some(identity);
+            header.identity = Some(Identity::decode(block, header.attributes).ok_or(no_room)??);
         }
         Ok(header)
     }
@@ -161,7 +160,7 @@ impl BatchHeader {
 
     /// The offset after the batch's last, whether or not a record of that offset is still in it.
     pub(crate) const fn next_offset(&self) -> Offset {
-        self.base_offset.saturating_add(self.last_offset_delta as u64 + 1)
+        self.base_offset.saturating_add(self.last_offset_delta as u64).next()
     }
 
     /// Where the records section begins.

@@ -1,13 +1,18 @@
 //! Records on their way into one batch.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "it encodes: what it counts it has written itself, below the limit of a batch"
+)]
+
 use super::batch_header::{HEADER_LEN, at};
 use super::limits::HEADER_COUNT_MAX;
-use super::varint::{Gather, VARINT_LEN_MAX, VARLONG_LEN_MAX, varint_len, varlong_len};
+use super::pen::Pen;
+use super::varint::{varint_len, varlong_len};
 use super::{Batch, BatchLimits, Header, Record};
 use crate::{Error, ErrorKind, Result, Timestamp};
-
-/// Bytes of a record before its key: length, attributes, timestamp delta, offset delta, length of the key.
-const PREFIX_LEN_MAX: usize = 1 + VARLONG_LEN_MAX + 3 * VARINT_LEN_MAX;
 
 /// The most that is allocated before it is known to be needed.
 const RESERVE_LEN_MAX: usize = 64 << 10;
@@ -19,8 +24,11 @@ const RESERVE_LEN_MAX: usize = 64 << 10;
 /// ```
 #[derive(Debug)]
 pub(crate) struct BatchBuilder {
-    /// Room for the header, then the records section.
+    /// Room for the header, then the records section, then bytes of no meaning: growing in steps and
+    /// writing by slice is faster than pushing.
     buf: Vec<u8>,
+    /// Where the next record goes.
+    end: usize,
     limits: BatchLimits,
     record_count: u32,
     base_timestamp: i64,
@@ -33,10 +41,9 @@ impl BatchBuilder {
         Self::reusing(Vec::new(), limits)
     }
 
-    /// An empty one that writes into `buf`, whose content is dropped.
-    pub(crate) fn reusing(mut buf: Vec<u8>, limits: BatchLimits) -> Self {
-        buf.clear();
-        Self { buf, limits, record_count: 0, base_timestamp: 0, max_timestamp: i64::MIN }
+    /// An empty one that writes over what is in `buf`.
+    pub(crate) const fn reusing(buf: Vec<u8>, limits: BatchLimits) -> Self {
+        Self { buf, end: HEADER_LEN, limits, record_count: 0, base_timestamp: 0, max_timestamp: i64::MIN }
     }
 
     /// How many records it holds.
@@ -45,8 +52,8 @@ impl BatchBuilder {
     }
 
     /// Bytes the batch would have now.
-    pub(crate) fn len(&self) -> usize {
-        self.buf.len().max(HEADER_LEN)
+    pub(crate) const fn len(&self) -> usize {
+        self.end
     }
 
     /// Adds a record; one without a time of its own gets `now`. On an error nothing was added.
@@ -66,26 +73,34 @@ impl BatchBuilder {
         let offset_delta = i32::try_from(self.record_count).unwrap_or(i32::MAX);
         let body_len = body_len(record, timestamp_delta, offset_delta);
         let len = varint_len(as_i32(body_len)).saturating_add(body_len);
-        self.limits.admit(self.len().saturating_add(len))?;
+        let end = self.end.saturating_add(len);
+        self.limits.admit(end)?;
         admit_headers(record.headers.len())?;
-        self.make_room(len, count);
-        write(&mut self.buf, record, body_len, timestamp_delta, offset_delta);
+        self.make_room(end, len, count);
+        write(&mut self.buf[self.end..end], record, body_len, timestamp_delta, offset_delta);
+        self.end = end;
         self.base_timestamp = base;
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.record_count += 1;
         Ok(())
     }
 
-    /// Room for the header and for `count` records of `len` bytes, within reason.
-    fn make_room(&mut self, len: usize, count: usize) {
-        if self.buf.is_empty() {
-            let most = RESERVE_LEN_MAX.max(len);
-            self.buf.reserve(HEADER_LEN + len.saturating_mul(count).min(most));
-            self.buf.extend_from_slice(&[0; HEADER_LEN]);
+    /// Room up to `end`, where the record of `len` bytes will end; and, within reason, for `count` like it.
+    #[inline]
+    fn make_room(&mut self, end: usize, len: usize, count: usize) {
+        if end > self.buf.len() {
+            let more = len.saturating_mul(count - 1).min(RESERVE_LEN_MAX);
+            let doubled = if self.buf.is_empty() { 0 } else { 2 * self.buf.len() };
+            self.grow((end + more).max(doubled));
         }
     }
 
-    /// The batch, with offsets from 0.
+    fn grow(&mut self, len: usize) {
+        self.buf.reserve_exact(len - self.buf.len());
+        self.buf.resize(len, 0);
+    }
+
+    /// The batch, with offsets from 0 and not yet sealed: see [`Batch::unsealed`].
     ///
     /// # Errors
     /// `InvalidInput` when it holds no record.
@@ -94,18 +109,23 @@ impl BatchBuilder {
             .record_count
             .checked_sub(1)
             .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "a batch without records"))?;
-        let length = u32::try_from(self.buf.len()).expect("the limit of a batch is below 4 GiB");
+        self.buf.truncate(self.end);
+        let length = u32::try_from(self.end).expect("the limit of a batch is below 4 GiB");
         let head: &mut [u8; HEADER_LEN] = self.buf.first_chunk_mut().expect("room was made for the header");
+        head.fill(0); // of a batch before this one in the same buffer
         head[at::LENGTH].copy_from_slice(&length.to_le_bytes());
         head[at::LAST_OFFSET_DELTA].copy_from_slice(&last_offset_delta.to_le_bytes());
         head[at::RECORD_COUNT].copy_from_slice(&self.record_count.to_le_bytes());
         head[at::BASE_TIMESTAMP].copy_from_slice(&self.base_timestamp.to_le_bytes());
         head[at::MAX_TIMESTAMP].copy_from_slice(&self.max_timestamp.to_le_bytes());
-        Ok(Batch::sealed(self.buf))
+        Ok(Batch::unsealed(self.buf))
     }
 
-    /// A batch of all `records`.
-    pub(super) fn build<'r>(
+    /// A batch of all `records`, not yet sealed.
+    ///
+    /// # Errors
+    /// As of [`Batch::from_records`].
+    pub(crate) fn build<'r>(
         records: impl IntoIterator<Item = Record<'r>>,
         now: Timestamp,
         limits: BatchLimits,
@@ -146,31 +166,28 @@ fn as_i32(len: usize) -> i32 {
     i32::try_from(len).unwrap_or(i32::MAX)
 }
 
-fn write(buf: &mut Vec<u8>, record: &Record<'_>, body_len: usize, timestamp_delta: i64, offset_delta: i32) {
-    let mut prefix = Gather::<PREFIX_LEN_MAX>::new();
-    prefix.varint(as_i32(body_len));
-    prefix.byte(0); // Kafka defines no attributes of a record
-    prefix.varlong(timestamp_delta);
-    prefix.varint(offset_delta);
-    prefix.varint(record.key.map_or(-1, |key| as_i32(key.len())));
-    buf.extend_from_slice(prefix.as_slice());
-    buf.extend_from_slice(record.key.unwrap_or_default());
-    write_bytes(buf, record.value);
-    let mut count = Gather::<VARINT_LEN_MAX>::new();
-    count.varint(as_i32(record.headers.len()));
-    buf.extend_from_slice(count.as_slice());
+#[inline]
+fn write(out: &mut [u8], record: &Record<'_>, body_len: usize, timestamp_delta: i64, offset_delta: i32) {
+    let len = out.len();
+    let mut pen = Pen::new(out);
+    pen.varint(as_i32(body_len));
+    pen.byte(0); // Kafka defines no attributes of a record
+    pen.varlong(timestamp_delta);
+    pen.varint(offset_delta);
+    write_bytes(&mut pen, record.key);
+    write_bytes(&mut pen, record.value);
+    pen.varint(as_i32(record.headers.len()));
     for header in &record.headers {
-        write_bytes(buf, Some(header.key().as_bytes()));
-        write_bytes(buf, header.value());
+        write_bytes(&mut pen, Some(header.key().as_bytes()));
+        write_bytes(&mut pen, header.value());
     }
+    assert_eq!(pen.at(), len, "a record's length was computed wrongly");
 }
 
 #[inline]
-fn write_bytes(buf: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    let mut len = Gather::<VARINT_LEN_MAX>::new();
-    len.varint(bytes.map_or(-1, |bytes| as_i32(bytes.len())));
-    buf.extend_from_slice(len.as_slice());
-    buf.extend_from_slice(bytes.unwrap_or_default());
+fn write_bytes(pen: &mut Pen<'_>, bytes: Option<&[u8]>) {
+    pen.varint(bytes.map_or(-1, |bytes| as_i32(bytes.len())));
+    pen.bytes(bytes.unwrap_or_default());
 }
 
 fn admit_headers(count: usize) -> Result<()> {

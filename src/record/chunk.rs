@@ -110,7 +110,7 @@ impl Run {
         let (header, batch) = read_batch(buf.get(at..).unwrap_or_default(), place, batch_len_max)?;
         self.follow(&header, follows)?;
         let end = at.saturating_add(batch.len());
-        self.batches += 1;
+        self.batches = self.batches.saturating_add(1);
         self.expected = header.next_offset();
         self.leader_epoch = header.leader_epoch;
         self.end = end;

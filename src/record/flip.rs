@@ -6,12 +6,8 @@
 
 use super::batch_header::{HEADER_LEN, at};
 use super::check::{Place, check};
-use super::checksum::checksum;
+use super::checksum::{POLYNOMIAL, checksum, times_x};
 use super::verify::{read_batch, word};
-use std::ops::Range;
-
-/// CRC-32's polynomial, lowest power in the highest bit.
-const POLYNOMIAL: u32 = 0xedb8_8320;
 
 /// The one bit (bit `n % 8` of byte `n / 8`, the lowest is 0) whose flip makes the bytes at the start of
 /// `bytes`, read at `place`, a good batch. None when they are one already, or when no single flip does.
@@ -25,7 +21,7 @@ pub(crate) fn one_bit_from_good(bytes: &[u8], place: Place, batch_len_max: u32) 
     }
     let wrong = found ^ expected;
     if wrong.is_power_of_two() {
-        let bit = bit_in(at::CHECK, wrong.trailing_zeros());
+        let bit = bit_in(at::CHECK.start, wrong.trailing_zeros());
         let confirmed = whole(length, batch_len_max)
             .and_then(|len| bytes.get(..len))
             .and_then(|batch| confirmed(batch, place, batch_len_max, bit));
@@ -37,7 +33,7 @@ pub(crate) fn one_bit_from_good(bytes: &[u8], place: Place, batch_len_max: u32) 
         let length = length ^ (1 << index);
         let batch = bytes.get(..whole(length, batch_len_max)?)?;
         (check(place, length) == found).then_some(())?;
-        confirmed(batch, place, batch_len_max, bit_in(at::LENGTH, index))
+        confirmed(batch, place, batch_len_max, bit_in(at::LENGTH.start, index))
     })
 }
 
@@ -54,18 +50,16 @@ fn bit_of_checksum(batch: &[u8]) -> Option<u64> {
         return None;
     }
     if wrong.is_power_of_two() {
-        return Some(bit_in(at::CRC32, wrong.trailing_zeros()));
+        return Some(bit_in(at::CRC32.start, wrong.trailing_zeros()));
     }
     // What the last bit of the message does to the checksum: the polynomial itself. Each bit before it, one
     // power more.
     let mut pattern = POLYNOMIAL;
-    let bits = u64::try_from(batch.len()).ok()? * 8;
-    let first = u64::try_from(at::CRC32.end).ok()? * 8;
-    for bit in (first..bits).rev() {
+    for bit in (bit_in(at::CRC32.end, 0)..bit_in(batch.len(), 0)).rev() {
         if pattern == wrong {
             return Some(bit);
         }
-        pattern = pattern >> 1 ^ (POLYNOMIAL & (pattern & 1).wrapping_neg());
+        pattern = times_x(pattern);
     }
     None
 }
@@ -78,8 +72,8 @@ fn confirmed(batch: &[u8], place: Place, batch_len_max: u32, bit: u64) -> Option
     read_batch(&mended, place, batch_len_max).is_ok().then_some(bit)
 }
 
-/// Bit `index` of the little-endian word at `range`.
-fn bit_in(range: Range<usize>, index: u32) -> u64 {
-    let start = u64::try_from(range.start).unwrap_or(0);
-    start * 8 + u64::from(index)
+/// Bit `index`, counted from the byte `at` on.
+fn bit_in(at: usize, index: u32) -> u64 {
+    let byte = u64::try_from(at).unwrap_or(u64::MAX);
+    byte.saturating_mul(8).saturating_add(u64::from(index))
 }

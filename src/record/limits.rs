@@ -54,14 +54,15 @@ impl BatchLimits {
 
     /// # Errors
     /// `TooLarge` when a batch of `len` bytes is above the limit.
+    #[inline]
     pub(crate) fn admit(&self, len: usize) -> Result<()> {
-        if u32::try_from(len).is_ok_and(|len| len <= self.bytes_max) {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::TooLarge,
-            format!("batch of {len} bytes or more: the limit is {} bytes", self.bytes_max),
-        ))
+        if u32::try_from(len).is_ok_and(|len| len <= self.bytes_max) { Ok(()) } else { Err(self.refuse(len)) }
+    }
+
+    #[cold]
+    fn refuse(&self, len: usize) -> Error {
+        let message = format!("batch of {len} bytes or more: the limit is {} bytes", self.bytes_max);
+        Error::new(ErrorKind::TooLarge, message)
     }
 }
 

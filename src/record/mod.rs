@@ -12,6 +12,16 @@
 //! The bytes are described once, in `docs/format.md`, which is [the format](self::format).
 
 #![allow(dead_code, reason = "the floors above are being built")]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "bytes from a disk are not to be trusted"
+    )
+)]
 
 mod batch;
 mod batch_header;
@@ -24,6 +34,7 @@ mod flip;
 mod header;
 mod limits;
 mod owned;
+mod pen;
 mod records;
 mod section;
 mod varint;

@@ -197,7 +197,10 @@ impl Walk {
         let header = BatchHeader::decode(buffer.get(at..self.end)?).ok()?;
         self.batch_at = at;
         self.section_end = at.checked_add(usize::try_from(header.length).ok()?)?;
-        self.record_at = if header.is_control() { self.section_end } else { at + header.records_at() };
+        self.record_at = match header.is_control() {
+            true => self.section_end,
+            false => at.checked_add(header.records_at())?,
+        };
         self.frame = Some(Frame::of(&header));
         Some(())
     }

@@ -54,7 +54,6 @@ impl Frame {
     pub(super) fn read(&self, cursor: &mut Cursor<'_>) -> Result<Fields, &'static str> {
         let len = cursor.varint().ok_or("its length cannot be read")?;
         let len = usize::try_from(len).map_err(|_| "its length is negative")?;
-        let start = cursor.at();
         let mut body = cursor.fork(len).ok_or("it reaches beyond the batch's end")?;
         body.byte().ok_or("its attributes are cut off")?;
         let timestamp_delta = body.varlong().ok_or("its timestamp cannot be read")?;
@@ -78,7 +77,7 @@ impl Frame {
             leader_epoch: self.leader_epoch,
             key,
             value,
-            headers: (body.at(), start + len),
+            headers: (body.at(), body.end()),
             header_count,
         })
     }

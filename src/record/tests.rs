@@ -1,50 +1,98 @@
-//! What the format promises, checked against a second encoder and decoder that were written without the
-//! first: slow, plain, and by the letter of `docs/format.md`.
+//! What the format promises, checked against a second encoder and decoder that were written without the first.
 
 use super::*;
-use crate::{Offset, Position};
+use crate::{Error, ErrorKind, Offset, Position};
 
-const SALT: u64 = 0x5eed_5a17_0000_0001;
+mod building;
+mod chunks;
+mod damage;
+mod documented;
+mod golden;
+mod naive;
+mod sample;
+
+use naive::{Plain, PlainRecord};
+
 const MAX: u32 = 1 << 20;
 
-fn place(position: u32) -> Place {
-    Place { salt: SALT, position: Position::new(position) }
+fn place_of(plain: &Plain) -> Place {
+    Place { salt: plain.salt, position: Position::new(plain.position) }
 }
 
-fn batch(values: &[&str]) -> Batch {
-    let records = values.iter().map(Record::new);
-    Batch::from_records(records, Timestamp::from_millis(7), BatchLimits::default()).unwrap()
+/// The records as a caller would hand them in.
+fn drafts(plain: &Plain) -> Vec<Record<'_>> {
+    plain.records.iter().map(draft_of).collect()
 }
 
-fn stamp_at(position: u32, base_offset: u32) -> Stamp {
+fn draft_of(record: &PlainRecord) -> Record<'_> {
+    let mut draft = match &record.value {
+        Some(value) => Record::new(value),
+        None => Record::tombstone(),
+    };
+    if let Some(key) = &record.key {
+        draft = draft.key(key);
+    }
+    for (name, value) in &record.headers {
+        draft = match value {
+            Some(value) => draft.header(name, value),
+            None => draft.null_header(name),
+        };
+    }
+    draft.timestamp(Timestamp::from_millis(record.timestamp))
+}
+
+/// The batch as our own encoder makes it, stored where the sample says.
+fn stamped(plain: &Plain) -> Vec<u8> {
+    let limits = BatchLimits::new(BatchLimits::BYTES_MAX_MOST).unwrap();
+    let mut batch = Batch::from_records(drafts(plain), Timestamp::MIN, limits).unwrap();
+    batch.stamp(&stamp_of(plain)).to_vec()
+}
+
+fn stamp_of(plain: &Plain) -> Stamp {
     Stamp {
-        salt: SALT,
-        position: Position::new(position),
-        synced: Position::ZERO,
-        base_offset: Offset::from(base_offset),
-        leader_epoch: 3,
+        salt: plain.salt,
+        position: Position::new(plain.position),
+        synced: Position::new(plain.synced),
+        base_offset: Offset::new(plain.base_offset).unwrap(),
+        leader_epoch: plain.leader_epoch,
         times: Times::AsGiven,
     }
 }
 
+/// A view, written down.
+fn written_down(record: RecordRef<'_>, base_offset: u64) -> PlainRecord {
+    PlainRecord {
+        offset_delta: u32::try_from(record.offset().get() - base_offset).unwrap(),
+        timestamp: record.timestamp().as_millis(),
+        key: record.key().map(<[u8]>::to_vec),
+        value: (!record.is_tombstone()).then(|| record.value().to_vec()),
+        headers: record
+            .headers()
+            .map(|header| (header.key().to_owned(), header.value().map(<[u8]>::to_vec)))
+            .collect(),
+    }
+}
+
+/// All records of a chunk that begins with this batch.
+fn read_back(bytes: &[u8], plain: &Plain) -> Vec<PlainRecord> {
+    let base = Offset::new(plain.base_offset).unwrap();
+    let verified = verify_chunk(bytes.to_vec(), place_of(plain), base, Offset::ZERO, u32::MAX).unwrap();
+    let borrowed: Vec<_> = verified.records.iter().map(|r| written_down(r, plain.base_offset)).collect();
+    assert_eq!(verified.records.len(), borrowed.len());
+    let owned = verified.records.clone().into_iter();
+    assert_eq!(owned.len(), borrowed.len());
+    for (owned, borrowed) in owned.zip(&borrowed) {
+        assert_eq!(&written_down(owned.as_record_ref(), plain.base_offset), borrowed);
+        assert_eq!(owned.as_ref(), owned.value());
+        assert_eq!(owned.leader_epoch(), plain.leader_epoch);
+    }
+    borrowed
+}
+
 #[test]
-fn a_chunk_of_batches_reads_back_from_any_offset() {
-    let mut buf = vec![0; 8];
-    for (base, values) in [(10, &["a", "bb", "ccc"][..]), (13, &["d"]), (14, &["e", "f"])] {
-        let position = u32::try_from(buf.len()).unwrap() + 4096 - 8;
-        buf.extend_from_slice(batch(values).stamp(&stamp_at(position, base)));
-        buf.resize(buf.len().next_multiple_of(8), 0);
-    }
-    let buf = buf[8..].to_vec();
-    for from in 9..=16 {
-        let from = Offset::from(from);
-        let verified = verify_chunk(buf.clone(), place(4096), Offset::from(10), from, MAX).unwrap();
-        let offsets: Vec<_> = verified.records.iter().map(|record| record.offset().get()).collect();
-        let expected: Vec<_> = (from.get().max(10)..16).collect();
-        assert_eq!(offsets, expected);
-        assert_eq!(verified.records.len(), expected.len());
-        assert_eq!(verified.records.clone().into_iter().count(), expected.len());
-        assert_eq!(verified.consumed, buf.len());
-        assert_eq!(verified.next_offset, Offset::from(16));
-    }
+fn records_can_go_to_other_threads() {
+    fn sendable<T: Send + Sync + Clone + 'static>() {}
+    sendable::<Records>();
+    sendable::<OwnedRecord>();
+    sendable::<Batch>();
 }

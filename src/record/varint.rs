@@ -19,61 +19,23 @@ pub(crate) const fn varint_len(value: i32) -> usize {
 /// How many bytes `value` takes.
 #[inline]
 pub(crate) const fn varlong_len(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+    match zigzag(value) {
+        0..ONE_BYTE_END => 1,
+        ONE_BYTE_END..TWO_BYTES_END => 2,
+        raw => (raw.ilog2() as usize / 7).saturating_add(1),
+    }
 }
 
-const fn zigzag(value: i64) -> u64 {
+/// What fits into one byte, and into two: nearly all integers of a small record.
+pub(super) const ONE_BYTE_END: u64 = 1 << 7;
+pub(super) const TWO_BYTES_END: u64 = 1 << 14;
+
+pub(super) const fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63).cast_unsigned()
 }
 
 const fn unzigzag(raw: u64) -> i64 {
-    (raw >> 1).cast_signed() ^ -(raw & 1).cast_signed()
-}
-
-/// A few integers on their way into a buffer: they are gathered on the stack, so that the buffer grows once
-/// for all of them.
-#[derive(Debug)]
-pub(crate) struct Gather<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
-impl<const N: usize> Gather<N> {
-    #[inline]
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N], len: 0 }
-    }
-
-    /// What was gathered.
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
-    /// # Panics
-    /// When `N` is too small for what is gathered, which is a bug of whoever chose it.
-    #[inline]
-    pub(crate) fn byte(&mut self, byte: u8) {
-        self.bytes[self.len] = byte;
-        self.len += 1;
-    }
-
-    /// A 32-bit integer encodes as the same number does in 64 bits.
-    #[inline]
-    pub(crate) fn varint(&mut self, value: i32) {
-        self.varlong(i64::from(value));
-    }
-
-    #[inline]
-    pub(crate) fn varlong(&mut self, value: i64) {
-        let mut rest = zigzag(value);
-        while rest >= 0x80 {
-            self.byte(rest.to_le_bytes()[0] | 0x80);
-            rest >>= 7;
-        }
-        self.byte(rest.to_le_bytes()[0]);
-    }
+    (raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg()
 }
 
 /// A place in `bytes` from which integers are read. Nothing is read beyond the end.
@@ -95,6 +57,12 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// How many bytes lie before its end.
+    #[inline]
+    pub(crate) const fn end(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// How many bytes are left.
     #[inline]
     pub(crate) const fn left(&self) -> usize {
@@ -114,7 +82,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
-        self.at += 1;
+        self.at = self.at.saturating_add(1);
         Some(byte)
     }
 
@@ -132,7 +100,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn varint(&mut self) -> Option<i32> {
         let raw = self.raw(VARINT_LEN_MAX)?;
         let raw = u32::try_from(raw).ok()?;
-        Some((raw >> 1).cast_signed() ^ -(raw & 1).cast_signed())
+        i32::try_from(unzigzag(u64::from(raw))).ok()
     }
 
     /// None when the bytes end early, or hold more than 64 bits, or more than 10 bytes.
@@ -153,10 +121,9 @@ impl<'a> Cursor<'a> {
     /// The rest of an integer whose first byte says that more follow.
     fn raw_rest(&mut self, first: u8, len_max: usize) -> Option<u64> {
         let mut raw = u64::from(first & 0x7f);
-        for index in 1..len_max {
+        for shift in (0..70).step_by(7).take(len_max).skip(1) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
-            let shift = 7 * index;
             if bits << shift >> shift != bits {
                 return None; // the tenth byte has room for one bit
             }
@@ -171,6 +138,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pen::Pen;
     use super::*;
 
     /// From the definition: what each number looks like at the borders of one more byte.
@@ -203,9 +171,11 @@ mod tests {
     #[test]
     fn the_table_reads_and_writes_both_ways() {
         for &(value, bytes) in TABLE {
-            let mut gather = Gather::<VARLONG_LEN_MAX>::new();
-            gather.varlong(value);
-            assert_eq!(gather.as_slice(), bytes, "{value}");
+            let mut out = [0; VARLONG_LEN_MAX];
+            let mut pen = Pen::new(&mut out);
+            pen.varlong(value);
+            let len = pen.at();
+            assert_eq!(&out[..len], bytes, "{value}");
             assert_eq!(varlong_len(value), bytes.len(), "{value}");
             let mut cursor = Cursor::new(bytes, 0);
             assert_eq!((cursor.varlong(), cursor.left()), (Some(value), 0), "{value}");
