@@ -46,7 +46,7 @@ const ATTEMPTS_MAX: usize = 16;
 /// assert_eq!(records.iter().next().map(|record| record.value()), Some(&b"a"[..]));
 /// # log.close()?;
 /// # drop(std::fs::remove_dir_all(&dir));
-/// # annals::Result::Ok(())
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Follower {

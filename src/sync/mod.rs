@@ -2,7 +2,9 @@
 //!
 //! All other floors take their locks and atomics from here, so that a model checker can stand in for them.
 //!
+//! ```text
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
+//! ```
 
 mod gate;
 mod group_commit;

@@ -140,15 +140,14 @@ impl ManifestFile {
         self.make_room(self.capacity)
     }
 
+    /// Whether what was loaded is known to be found after a power cut: see [`ManifestFile::confirm`].
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self.state, State::Good)
+    }
+
     /// Whether a commit may still succeed.
     pub(crate) fn is_usable(&self) -> bool {
         !matches!(self.state, State::Poisoned(_))
-    }
-
-    /// The newest generation that was loaded or committed.
-    #[cfg(test)]
-    pub(crate) fn generation(&self) -> u64 {
-        self.current.generation
     }
 
     /// Bytes of disk that the file takes.

@@ -86,8 +86,6 @@ pub(super) fn keep(
         file.commit(&mut manifest)?;
         recovery.changed = true;
     }
-    // Whoever made these names may have died before they were synced.
-    file.confirm()?;
     let sealed = recovery.sealed(&manifest, inventory)?;
     let mut tails = end.tails.into_iter().skip(last);
     let Some((found, entry, tail)) = tails.next() else {
