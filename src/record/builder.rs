@@ -10,7 +10,7 @@
 use super::batch_header::{HEADER_LEN, at};
 use super::limits::HEADER_COUNT_MAX;
 use super::pen::Pen;
-use super::varint::{varint_len, varlong_len};
+use super::varint::{VARINT_LEN_MAX, varint_len, varlong_len};
 use super::{Batch, BatchLimits, Header, Record};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
@@ -89,7 +89,8 @@ impl BatchBuilder {
     #[inline]
     fn make_room(&mut self, end: usize, len: usize, count: usize) {
         if end > self.buf.len() {
-            let more = len.saturating_mul(count - 1).min(RESERVE_LEN_MAX);
+            // Later records have longer offset deltas.
+            let more = (len + VARINT_LEN_MAX).saturating_mul(count - 1).min(RESERVE_LEN_MAX);
             let doubled = if self.buf.is_empty() { 0 } else { 2 * self.buf.len() };
             self.grow((end + more).max(doubled));
         }
