@@ -47,11 +47,13 @@ impl BatchBuilder {
     }
 
     /// How many records it holds.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn record_count(&self) -> u32 {
         self.record_count
     }
 
     /// Bytes the batch would have now.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn len(&self) -> usize {
         self.end
     }
@@ -61,6 +63,7 @@ impl BatchBuilder {
     /// # Errors
     /// - `TooLarge`: with it the batch would pass its limit, or it has too many headers.
     /// - `InvalidInput`: its time is too far from the first record's to be expressed.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) fn push(&mut self, record: &Record<'_>, now: Timestamp) -> Result<()> {
         self.push_of(record, now, 1)
     }
