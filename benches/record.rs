@@ -1,67 +1,38 @@
-//! What does a batch cost to build, to seal once offset and epoch are known, to verify, and to read?
-//!
-//! Beside it stands what no batch can do without: one allocation, one copy and one checksum of its bytes.
+//! What does a batch cost to build, to give an offset, to verify and to read?
 
-mod support;
-
-use annals::{Batch, BatchLimits, Record, Timestamp};
+use annals::{Batch, BatchLimits, Offset, Record, Timestamp};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
-use support::{Bench, seconds};
 
 const NOW: Timestamp = Timestamp::from_millis(1_357_034_400_000);
-
-/// How many records each measurement goes through at least.
-const RECORDS: usize = 200_000;
-
-fn main() {
-    let value = [0x61; 100];
-    for count in [1, 10, 100, 1_000] {
-        let mut bench = Bench::new("record");
-        cases(&mut bench, &value, count);
-        let results = bench.run();
-        results.ratio(&named("build", count), &named("allocate, copy and sum", count));
-    }
-}
-
-fn named(what: &str, count: usize) -> String {
-    format!("{what}, {count} of 100 B")
-}
-
-fn cases<'a>(bench: &mut Bench<'a>, value: &'a [u8], count: usize) {
-    let batch = build(value, count);
-    let records = batch.records().expect("they are not compressed");
-    let bytes = batch.as_bytes().to_vec();
-    let copied = bytes.clone();
-    case(bench, "allocate, copy and sum", count, move || {
-        let copy = black_box(&copied).to_vec();
-        black_box(crc32fast::hash(black_box(&copy)));
-    });
-    case(bench, "build", count, move || {
-        black_box(build(black_box(value), count));
-    });
-    let mut kept = Some(batch);
-    case(bench, "seal", count, move || {
-        kept = kept.take().map(|batch| batch.with_leader_epoch(black_box(7)));
-    });
-    case(bench, "verify and copy", count, move || {
-        let batch = Batch::from_bytes(black_box(&bytes), BatchLimits::default());
-        black_box(batch.expect("it is good"));
-    });
-    case(bench, "read", count, move || {
-        black_box(black_box(&records).iter().map(|record| record.value().len()).sum::<usize>());
-    });
-}
 
 fn build(value: &[u8], count: usize) -> Batch {
     let records = (0..count).map(|_| Record::new(value));
     Batch::from_records(records, NOW, BatchLimits::default()).expect("it is within the limits")
 }
 
-/// Adds a case whose `work` is done on one batch of `count` records.
-fn case<'a>(bench: &mut Bench<'a>, what: &str, count: usize, mut work: impl FnMut() + 'a) {
-    bench.case(named(what, count), &["ns", "ns/record"], move || {
-        let times = RECORDS.div_ceil(count);
-        let took = seconds(|| (0..times).for_each(|_| work())) * 1e9 / times as f64;
-        vec![took, took / count as f64]
-    });
+fn batches(c: &mut Criterion) {
+    let value = [0x61; 100];
+    for count in [1_usize, 10, 100, 1_000] {
+        let mut group = c.benchmark_group(format!("{count} of 100 B"));
+        group.throughput(Throughput::Elements(count.try_into().expect("it is small")));
+        group.bench_function("build", |b| b.iter(|| build(black_box(&value), count)));
+
+        let batch = build(&value, count);
+        group.bench_function("set offset", |b| {
+            let set = |batch: Batch| batch.with_base_offset(Offset::from(black_box(7)));
+            b.iter_batched(|| batch.clone(), set, BatchSize::SmallInput);
+        });
+        group.bench_function("verify and copy", |b| {
+            b.iter(|| Batch::from_bytes(black_box(batch.as_bytes()), BatchLimits::default()));
+        });
+        let records = batch.records().expect("they are not compressed");
+        group.bench_function("walk", |b| {
+            b.iter(|| black_box(&records).iter().map(|record| record.value().len()).sum::<usize>());
+        });
+        group.finish();
+    }
 }
+
+criterion_group!(benches, batches);
+criterion_main!(benches);
