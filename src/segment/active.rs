@@ -11,7 +11,7 @@ use super::{
 };
 use crate::io::{self, Dir, File, MapWriter};
 use crate::record::{Batch, Place, Stamp, Times};
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -129,7 +129,9 @@ impl PreparedSegment {
             drop(plan.dir.remove(&plan.name));
             return Err(error);
         }
-        plan.dir.sync().map_err(|error| Error::io("sync the directory", plan.dir.path(), error))?;
+        if !planted(Bug::SegmentNameNotSynced) {
+            plan.dir.sync().map_err(|error| Error::io("sync the directory", plan.dir.path(), error))?;
+        }
         Self::attach(plan, file, u64::from(SEGMENT_HEADER_LEN))
     }
 
@@ -253,7 +255,7 @@ impl ActiveSegment {
             return Room::Full;
         }
         let reserved = self.reserved();
-        if needed <= reserved {
+        if needed <= reserved || planted(Bug::BatchOverReserve) {
             return Room::Ready;
         }
         let to = (reserved + self.steps.take(now)).min(self.capacity).max(needed);
@@ -295,8 +297,9 @@ impl ActiveSegment {
         let at = self.end.position;
         let base_offset = self.end.next_offset;
         let salt = self.segment.salt();
+        let synced = if planted(Bug::ProofClaimsMore) { at } else { self.synced };
         let stamp =
-            Stamp { salt, position: at, synced: self.synced, base_offset, leader_epoch: epoch, times };
+            Stamp { salt, position: at, synced, base_offset, leader_epoch: epoch, times };
         let bytes = batch.stamp(&stamp);
         let end = at
             .checked_add(bytes.len())
@@ -407,7 +410,7 @@ impl SealedTail {
 
 /// Gives back the disk space of a file beyond `end`, up to `reserved` at most; the size stays.
 pub(crate) fn punch_beyond(file: &dyn File, end: u64, reserved: u64) -> Result<()> {
-    let from = end.next_multiple_of(4096);
+    let from = if planted(Bug::PunchIntoLog) { end / 4096 * 4096 } else { end.next_multiple_of(4096) };
     let to = file.len().map_err(|error| Error::io("read the size of", file.path(), error))?.min(reserved);
     if from >= to {
         return Ok(());
@@ -429,7 +432,10 @@ impl Tail {
     fn append(&mut self, opened: &Opened, bytes: &[u8], at: u64, end: u64) -> std::io::Result<()> {
         match self {
             Self::Mapped(map) if bytes.len() < STORE_LEN_MAX => {
-                if at + bytes.len() as u64 == end {
+                if planted(Bug::PublishBeforeStore) {
+                    map.publish(end);
+                    map.store(bytes, at);
+                } else if at + bytes.len() as u64 == end {
                     map.append(bytes, at);
                 } else {
                     map.store(bytes, at);
@@ -441,6 +447,9 @@ impl Tail {
                 map.publish(end);
             }
             Self::Plain(published) => {
+                if planted(Bug::PublishBeforeStore) {
+                    published.advance(end);
+                }
                 io::write_all(&*opened.file, bytes, at)?;
                 published.advance(end);
             }

@@ -23,6 +23,7 @@ use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, Digest, FileName, PreparedSegment, Segment, SegmentHeader, Track,
 };
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 pub(crate) use inventory::{Inventory, SegmentFile};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
@@ -119,7 +120,7 @@ impl Recovery<'_> {
         // First of all, so that their names are free.
         self.remove(self.leftovers(&inventory, &manifest))?;
         let recovered = match decision.act {
-            Act::CopyUnproved => rebuild::extend(self, file, manifest, &inventory, end)?,
+            Act::CopyUnproved if !planted(Bug::NoCopyOfTail) => rebuild::extend(self, file, manifest, &inventory, end)?,
             Act::CutAndCopy => rebuild::cut(self, file, manifest, &inventory, end)?,
             _ => rebuild::keep(self, file, manifest, &inventory, end)?,
         };
@@ -275,6 +276,11 @@ impl Recovery<'_> {
     fn leftovers(&self, inventory: &Inventory, manifest: &Manifest) -> Vec<String> {
         let mut names: Vec<String> =
             inventory.unlisted(manifest).into_iter().map(|file| file.name.clone()).collect();
+        if planted(Bug::PreparedIsLeftover) {
+            names.extend(manifest.segments.iter().filter(|entry| entry.state == SegmentState::Prepared).map(|entry| {
+                FileName::Next { sequence: entry.sequence }.to_string()
+            }));
+        }
         for (name, _) in &inventory.strange {
             // A file without a good header under a name that only a segment in the making has.
             if let Some(FileName::Next { sequence }) = FileName::parse(name)

@@ -14,7 +14,7 @@ use crate::segment::{
     ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
     Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 
@@ -101,6 +101,9 @@ pub(super) fn keep(
     let mut checkpoint = tail.walk.end;
     if let Some(mark) = &tail.beyond.mark {
         checkpoint.last_append_time = checkpoint.last_append_time.max(mark.last_append_time);
+        if planted(Bug::ForgetsAppendTime) {
+            checkpoint.last_append_time = recovery.options.clock.now();
+        }
     } else if checkpoint.position > entry.end {
         checkpoint.last_append_time = recovery.options.clock.now();
     }
@@ -302,7 +305,9 @@ impl Copy {
     /// Syncs what was taken.
     pub(super) fn finish(mut self, now: crate::Timestamp) -> Result<(Checkpoint, IndexWriter)> {
         self.write()?;
-        self.file.sync().map_err(|error| Error::io("sync", self.file.path(), error))?;
+        if !planted(Bug::CopyNotSynced) {
+            self.file.sync().map_err(|error| Error::io("sync", self.file.path(), error))?;
+        }
         if self.end.position.get() > SEGMENT_HEADER_LEN {
             // When they were appended is not known any more: kept too long is better than not long enough.
             self.end.last_append_time = self.end.last_append_time.max(now);
