@@ -24,5 +24,8 @@ pub use partition::{
 };
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use segment::Segment;
+#[cfg(annals_planted)]
+#[doc(hidden)]
+pub use sync::Bug;
 pub use sync::{Pending, Published, Publisher};
 pub use units::{Offset, Position, Timestamp, TopicId};
