@@ -92,8 +92,8 @@ impl Follower {
     /// `NotFound` when there is no partition; `Corrupt`, `Unsupported`, `Io` as for a writer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let dir = crate::io::DiskDir::open(path)
-            .map_err(|error| Error::io("open the directory", path, error))?;
+        let dir =
+            crate::io::DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
         Self::open_in(dir)
     }
 
@@ -304,10 +304,18 @@ impl SegmentFile {
 }
 
 impl OpenEnd {
-    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, manifest: &Manifest, end: Offset) -> Self {
+    fn new(
+        dir: &Arc<dyn Dir>,
+        file: &SegmentFile,
+        entry: &SegmentEntry,
+        manifest: &Manifest,
+        end: Offset,
+    ) -> Self {
         let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
-        let end = Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
-        let (written, durable) = (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
+        let end =
+            Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
+        let (written, durable) =
+            (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
         // The index of what lies before the recovery point is not needed to be right: look-ups begin at the
         // first entry that is not beyond what they want.
         let index = IndexWriter::new(file.header.index_owner(first_offset));

@@ -263,7 +263,10 @@ impl Segment {
             let path = self.path();
             return Error::new(
                 ErrorKind::Corrupt,
-                format!("{}: expected {len} bytes at position {at}, found the end of the file", path.display()),
+                format!(
+                    "{}: expected {len} bytes at position {at}, found the end of the file",
+                    path.display()
+                ),
             );
         }
         Error::io(format_args!("read {len} bytes at position {at} of"), &self.path(), error)

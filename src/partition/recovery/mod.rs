@@ -73,8 +73,7 @@ pub(crate) fn recover(
     known_durable: Offset,
 ) -> Result<Recovered> {
     let started = options.clock.monotonic();
-    let mut recovery =
-        Recovery { dir, options, report: RecoveryReport::default(), changed: false };
+    let mut recovery = Recovery { dir, options, report: RecoveryReport::default(), changed: false };
     let mut recovered = recovery.run(known_durable)?;
     recovered.report.elapsed = options.clock.monotonic().saturating_sub(started);
     Ok(recovered)
@@ -373,7 +372,8 @@ impl End {
 
     /// Where the last good batch ends.
     fn end(&self) -> (usize, Position) {
-        let position = self.tails.get(self.last).map_or(Position::ZERO, |(_, _, tail)| tail.walk.end.position);
+        let position =
+            self.tails.get(self.last).map_or(Position::ZERO, |(_, _, tail)| tail.walk.end.position);
         (self.last, position)
     }
 

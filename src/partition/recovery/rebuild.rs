@@ -11,8 +11,8 @@ use crate::io::{self, Access};
 use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
 use crate::record::{Batch, Stamp, Times};
 use crate::segment::{
-    ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
-    Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
+    ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN,
+    Seal, Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
 use crate::sync::Publisher;
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -158,9 +158,11 @@ fn replace_end(
     let name = FileName::Next { sequence: header.sequence }.to_string();
     let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name);
     let prepared = PreparedSegment::create(plan)?;
-    let mut copy = Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
+    let mut copy =
+        Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
     for (at, (found, _, tail)) in end.tails.iter().enumerate().take(end.last + 1).skip(synced_in) {
-        let start = if at == synced_in { until } else { end.checkpoint_before(at, &end.tails[at].1, &manifest) };
+        let start =
+            if at == synced_in { until } else { end.checkpoint_before(at, &end.tails[at].1, &manifest) };
         copy.take(found, start, tail.walk.end.position)?;
     }
     let (copied_to, index) = copy.finish(recovery.options.clock.now())?;
@@ -264,7 +266,8 @@ impl Copy {
     fn push(&mut self, batch: &mut Batch) -> Result<()> {
         let position = self.end.position;
         let next = position.checked_add(batch.len()).and_then(Position::checked_align).ok_or_else(|| {
-            let message = format!("{}: more than 4 GiB are not proved to be synced", self.file.path().display());
+            let message =
+                format!("{}: more than 4 GiB are not proved to be synced", self.file.path().display());
             Error::new(ErrorKind::TooLarge, message)
         })?;
         let stamp = Stamp {

@@ -12,9 +12,7 @@
 use super::rebuild::Copy;
 use super::{Recovered, Recovery, RecoveryOutcome};
 use crate::io::{Access, EntryKind};
-use crate::partition::manifest::{
-    LostRange, MANIFEST, Manifest, ManifestFile, SegmentEntry, SegmentState,
-};
+use crate::partition::manifest::{LostRange, MANIFEST, Manifest, ManifestFile, SegmentEntry, SegmentState};
 use crate::record::{Place, looks_like_batch, read_batch};
 use crate::segment::{
     FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, SegmentHeader, Track, read_header, read_range,
@@ -72,7 +70,8 @@ fn keep_aside(recovery: &mut Recovery<'_>, manifest_too: bool) -> Result<()> {
     let entries = dir.list().map_err(|error| Error::io("list", dir.path(), error))?;
     let names: BTreeSet<&String> = entries.iter().map(|entry| &entry.name).collect();
     for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
-        let is_segment = matches!(FileName::parse(&entry.name), Some(FileName::Log(_) | FileName::Next { .. }));
+        let is_segment =
+            matches!(FileName::parse(&entry.name), Some(FileName::Log(_) | FileName::Next { .. }));
         let is_lost_manifest = manifest_too && entry.name == MANIFEST;
         if !is_segment && !is_lost_manifest {
             continue;
@@ -81,8 +80,9 @@ fn keep_aside(recovery: &mut Recovery<'_>, manifest_too: bool) -> Result<()> {
         while names.contains(&kept) {
             kept.insert_str(0, KEPT);
         }
-        dir.rename(&entry.name, &kept)
-            .map_err(|error| Error::io(format_args!("rename {} to", entry.name), &dir.path().join(&kept), error))?;
+        dir.rename(&entry.name, &kept).map_err(|error| {
+            Error::io(format_args!("rename {} to", entry.name), &dir.path().join(&kept), error)
+        })?;
     }
     dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
 }
@@ -104,12 +104,14 @@ fn sources(recovery: &Recovery<'_>, manifest: Option<&Manifest>) -> Result<Vec<S
         }
         let end = match manifest {
             None => len,
-            Some(manifest) => match manifest.segments.iter().find(|listed| listed.sequence == header.sequence) {
-                Some(listed) if listed.state == SegmentState::Sealed => len.min(listed.end.to_u64()),
-                Some(_) => len,
-                // Deleted or cut off, or never listed: nothing of it was acknowledged here.
-                None => continue,
-            },
+            Some(manifest) => {
+                match manifest.segments.iter().find(|listed| listed.sequence == header.sequence) {
+                    Some(listed) if listed.state == SegmentState::Sealed => len.min(listed.end.to_u64()),
+                    Some(_) => len,
+                    // Deleted or cut off, or never listed: nothing of it was acknowledged here.
+                    None => continue,
+                }
+            }
         };
         sources.insert(header.sequence, Source { header, file, end });
     }
@@ -138,8 +140,12 @@ fn good_batches(sources: &[Source]) -> Result<BTreeMap<Offset, Found>> {
 
 /// Shows every good batch of a file to `each`, wherever it begins.
 fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -> Result<()> {
-    let track =
-        Track { file: &*source.file, salt: source.header.salt, layout: source.header.layout, len: source.end };
+    let track = Track {
+        file: &*source.file,
+        salt: source.header.salt,
+        layout: source.header.layout,
+        len: source.end,
+    };
     let mut at = u64::from(SEGMENT_HEADER_LEN);
     let mut window = Vec::new();
     let mut window_at = at;
@@ -159,12 +165,16 @@ fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -
         let head = window.get(skip..).unwrap_or_default();
         let mut next = at + 8;
         if looks_like_batch(head, place, len_max) {
-            let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
+            let length =
+                head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
             let bytes = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
             if let Ok((header, _)) = read_batch(&bytes, place, len_max) {
                 next = (at + u64::from(header.length)).next_multiple_of(8);
                 let (next_offset, leader_epoch) = (header.next_offset(), header.leader_epoch);
-                each(header.base_offset, Found { source: number, position, length, next_offset, leader_epoch });
+                each(
+                    header.base_offset,
+                    Found { source: number, position, length, next_offset, leader_epoch },
+                );
             }
         }
         at = next;

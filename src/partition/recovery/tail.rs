@@ -9,8 +9,8 @@
 
 use super::table::Rest;
 use super::tear::is_tear;
-use crate::partition::manifest::SegmentEntry;
 use crate::io::File;
+use crate::partition::manifest::SegmentEntry;
 use crate::record::{Place, looks_like_batch, one_bit_from_good, read_batch};
 use crate::segment::{
     Checkpoint, IndexOwner, IndexWriter, Stop, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
@@ -55,7 +55,8 @@ impl Tail {
         from: Checkpoint,
     ) -> Result<Self> {
         let mut index = index_up_to(track, dir, owner, from.position)?;
-        let walk = walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+        let walk =
+            walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
         let beyond = Beyond::search(track, walk.end.position)?;
         Ok(Self { walk, beyond, index, owner })
     }
@@ -161,7 +162,8 @@ impl Beyond {
         if !looks_like_batch(&head, place, len_max) {
             return Ok(());
         }
-        let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
+        let length =
+            head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
         let batch = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
         if let Ok((header, _)) = read_batch(&batch, place, len_max) {
             self.furthest = self.furthest.max(header.synced);
@@ -184,7 +186,11 @@ impl Beyond {
             }
         }
         let left = track.len - from.to_u64();
-        let bytes = read_range(track, from.to_u64(), usize::try_from(left).unwrap_or(usize::MAX).min(ONE_BIT_LEN_MAX))?;
+        let bytes = read_range(
+            track,
+            from.to_u64(),
+            usize::try_from(left).unwrap_or(usize::MAX).min(ONE_BIT_LEN_MAX),
+        )?;
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         Ok(match one_bit_from_good(&bytes, place, len_max) {
             Some(bit) if !is_tear(&bytes, from, bit) => Rest::OneBitFromGood,
