@@ -74,13 +74,13 @@ fn stored(closed: bool) -> SimDisk {
 
 fn spoil(disk: &SimDisk, file: u8, how: u8, position: u16, value: u8) {
     let files = disk.files();
-    let path = &files[usize::from(file) % files.len()];
+    let Some(path) = files.get(usize::from(file) % files.len().max(1)) else { return };
     let position = u64::from(position);
-    let spoilt = match how % 6 {
-        0 | 1 => disk.flip_bit(path, position * 8 + u64::from(value % 8)),
-        2 => disk.zero(path, position..position + u64::from(value) * 16),
-        3 => disk.truncate(path, position),
-        4 => disk.swap_pages(path, position % 16, u64::from(value) % 16),
+    let spoilt = match how % 12 {
+        0..=5 => disk.flip_bit(path, position * 8 + u64::from(value % 8)),
+        6 | 7 => disk.zero(path, position..position + u64::from(value) * 16),
+        8 | 9 => disk.truncate(path, position),
+        10 => disk.swap_pages(path, position % 16, u64::from(value) % 16),
         _ => disk.delete(path),
     };
     spoilt.expect("the file was listed");
