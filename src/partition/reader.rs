@@ -132,7 +132,7 @@ impl Reader {
                 if let Some(lost) = view.lost_at(self.cursor.next) {
                     let from = self.cursor.next;
                     self.cursor.next = lost.to;
-                    return Err(Error::lost(from..lost.to));
+                    return Err(Error::lost(from.get()..lost.to.get()));
                 }
                 self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
             }

@@ -141,9 +141,32 @@ impl Shared {
             }
             return Err(error);
         }
-        self.writer.lock().generation = changed.generation;
+        let mut writer = self.writer.lock();
+        writer.generation = changed.generation;
+        writer.confirmed = true;
+        drop(writer);
         admin.manifest = changed;
         Ok(())
+    }
+
+    /// Makes sure, once after an open that wrote nothing, that the manifest survives a power cut: whoever gave
+    /// it its name may have died before that was synced.
+    pub(super) fn confirm_manifest(&self) -> Result<()> {
+        let mut admin = self.admin.lock();
+        if self.writer.lock().confirmed {
+            return Ok(());
+        }
+        let confirmed = admin.file.confirm();
+        if let Err(error) = &confirmed
+            && error.kind() != ErrorKind::NoSpace
+        {
+            self.poison(error);
+        }
+        let mut writer = self.writer.lock();
+        writer.confirmed = confirmed.is_ok();
+        writer.changed = true;
+        drop(writer);
+        confirmed
     }
 
     /// Seals the segment before the active one, if there is one to seal.

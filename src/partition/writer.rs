@@ -39,6 +39,9 @@ pub(crate) struct Writer {
     pub(super) reserve_called: bool,
     /// Whether anything has changed since the partition was opened.
     pub(super) changed: bool,
+    /// Whether the manifest is known to be found after a power cut. One that was loaded may have been renamed
+    /// by a process that failed to sync its name.
+    pub(super) confirmed: bool,
     /// The newest manifest, for tail marks.
     pub(super) generation: u64,
 }
@@ -100,6 +103,8 @@ impl Appended {
 
 /// Why an append has to let go of the lock first.
 enum Obstacle {
+    /// The manifest has not been made sure of since the partition was opened.
+    Unconfirmed,
     /// There is no next segment to go on with.
     NoSegment,
     /// So many bytes more are over the cap.
@@ -181,6 +186,7 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
                 Ok(appended) => return Ok(self.acknowledge(appended)),
+                Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
             }
@@ -216,6 +222,9 @@ impl Shared {
             let message =
                 format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
             return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        if !writer.confirmed {
+            return Ok(Err(Obstacle::Unconfirmed));
         }
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
             return Ok(Err(obstacle));

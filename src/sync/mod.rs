@@ -2,7 +2,9 @@
 //!
 //! All other floors take their locks and atomics from here, so that a model checker can stand in for them.
 //!
+//! ```text
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
+//! ```
 
 mod gate;
 mod group_commit;
@@ -15,4 +17,5 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
 pub(crate) use pending::{Deadline, Place, Progress, block_on};
 pub use published::{Published, Publisher};
+pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -140,6 +140,11 @@ impl ManifestFile {
         self.make_room(self.capacity)
     }
 
+    /// Whether what was loaded is known to be found after a power cut: see [`ManifestFile::confirm`].
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self.state, State::Good)
+    }
+
     /// Whether a commit may still succeed.
     pub(crate) fn is_usable(&self) -> bool {
         !matches!(self.state, State::Poisoned(_))

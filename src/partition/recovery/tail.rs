@@ -13,7 +13,7 @@ use crate::io::File;
 use crate::partition::manifest::SegmentEntry;
 use crate::record::{Place, looks_like_batch, one_bit_from_good, read_batch};
 use crate::segment::{
-    Checkpoint, IndexOwner, IndexWriter, Stop, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
+    Checkpoint, IndexOwner, IndexWriter, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
 };
 use crate::{Offset, Position, Result, Timestamp};
 
@@ -126,7 +126,7 @@ impl Beyond {
                 break;
             }
             beyond.search_window(track, at, &window)?;
-            at += window.len() as u64;
+            at = at.saturating_add(window.len() as u64);
         }
         beyond.rest = beyond.classify(track, from)?;
         Ok(beyond)
@@ -138,18 +138,19 @@ impl Beyond {
             if word.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            let at = start + (step * STRIDE) as u64;
-            let used = word.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            self.used_to = at + used as u64;
+            let skip = step.saturating_mul(STRIDE);
+            let at = start.saturating_add(skip as u64);
+            let used = word.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+            self.used_to = at.saturating_add(used as u64);
             // The first eight bytes of a header are two checksums: where both are zero, nothing begins.
-            self.look_at(track, at, window.get(step * STRIDE..).unwrap_or_default())?;
+            self.look_at(track, at, window.get(skip..).unwrap_or_default())?;
         }
         Ok(())
     }
 
     fn look_at(&mut self, track: Track<'_>, at: u64, bytes: &[u8]) -> Result<()> {
         let Ok(position) = Position::try_from(at) else { return Ok(()) };
-        let len_max = u32::try_from(track.len - at).unwrap_or(u32::MAX);
+        let len_max = u32::try_from(track.len.saturating_sub(at)).unwrap_or(u32::MAX);
         let place = Place { salt: track.salt, position };
         let head = match bytes.get(..TAIL_MARK_LEN as usize) {
             Some(head) => head.to_vec(),
@@ -181,11 +182,11 @@ impl Beyond {
         let place = Place { salt: track.salt, position: from };
         if let Ok(mark) = TailMark::decode(&head, place) {
             self.mark = Some(mark);
-            if self.used_to <= from.to_u64() + mark_len {
+            if self.used_to <= from.to_u64().saturating_add(mark_len) {
                 return Ok(Rest::TailMark);
             }
         }
-        let left = track.len - from.to_u64();
+        let left = track.len.saturating_sub(from.to_u64());
         let bytes = read_range(
             track,
             from.to_u64(),
@@ -215,14 +216,7 @@ pub(crate) fn has_bytes_behind(file: &dyn File, from: u64) -> Result<bool> {
         if window.is_empty() || window.iter().any(|byte| *byte != 0) {
             return Ok(!window.is_empty());
         }
-        at += window.len() as u64;
+        at = at.saturating_add(window.len() as u64);
     }
     Ok(false)
-}
-
-impl Walk {
-    /// Whether the walk met bytes that are not a batch, rather than the end of the file.
-    pub(crate) fn met_a_flaw(&self) -> bool {
-        matches!(self.stop, Stop::Flaw(_))
-    }
 }

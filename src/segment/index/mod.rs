@@ -13,7 +13,9 @@
 //!
 //! An index is a cache: what is missing or damaged is rebuilt by walking the log.
 //!
+//! ```text
 //!     IndexWriter ──push──▶ shared tables ◀──floor, first_candidate── Index (Clone)
+//! ```
 
 #![cfg_attr(
     not(test),
@@ -107,7 +109,7 @@ impl IndexWriter {
     }
 
     /// The latest timestamp of all batches noted; `Timestamp::MIN` when there are none.
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn max_timestamp(&self) -> Timestamp {
         self.latest
     }
@@ -144,7 +146,6 @@ impl Index {
     }
 
     /// Bytes of memory held by the entries.
-    #[cfg(test)]
     pub(crate) fn memory_bytes(&self) -> usize {
         self.0.read().memory_bytes()
     }

@@ -84,7 +84,6 @@ impl Table {
         self.places.len()
     }
 
-    #[cfg(test)]
     pub(super) fn memory_bytes(&self) -> usize {
         let places = self.places.capacity().saturating_mul(size_of::<Place>());
         let before = self.before.capacity().saturating_mul(size_of::<Timestamp>());
