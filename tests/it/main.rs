@@ -5,4 +5,6 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod damage;
+mod damage_sample;
 mod proof;
