@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a follower that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -92,8 +92,8 @@ impl Follower {
     /// `NotFound` when there is no partition; `Corrupt`, `Unsupported`, `Io` as for a writer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let dir = crate::io::DiskDir::open(path)
-            .map_err(|error| Error::io("open the directory", path, error))?;
+        let dir =
+            crate::io::DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
         Self::open_in(dir)
     }
 
@@ -128,17 +128,18 @@ impl Follower {
     /// # Errors
     /// As [`Follower::refresh`].
     pub fn wait_past(&self, level: ReadLevel, offset: Offset, limit: Duration) -> Result<bool> {
-        let started = Instant::now();
+        let mut left = limit;
         loop {
             self.refresh()?;
             if self.source.end_at(level) > offset {
                 return Ok(true);
             }
-            let left = limit.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Ok(false);
             }
-            thread::sleep(left.min(LOOK_EVERY));
+            let nap = left.min(LOOK_EVERY);
+            thread::sleep(nap);
+            left = left.saturating_sub(nap);
         }
     }
 
@@ -304,10 +305,18 @@ impl SegmentFile {
 }
 
 impl OpenEnd {
-    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, manifest: &Manifest, end: Offset) -> Self {
+    fn new(
+        dir: &Arc<dyn Dir>,
+        file: &SegmentFile,
+        entry: &SegmentEntry,
+        manifest: &Manifest,
+        end: Offset,
+    ) -> Self {
         let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
-        let end = Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
-        let (written, durable) = (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
+        let end =
+            Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
+        let (written, durable) =
+            (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
         // The index of what lies before the recovery point is not needed to be right: look-ups begin at the
         // first entry that is not beyond what they want.
         let index = IndexWriter::new(file.header.index_owner(first_offset));

@@ -10,7 +10,9 @@ use super::ReadLevel;
 use super::lookup;
 use super::shared::Shared;
 use super::view::{View, check_range};
-use crate::record::{Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk};
+use crate::record::{
+    Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk,
+};
 use crate::segment::{Layout, Segment};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::fmt;
@@ -130,7 +132,7 @@ impl Reader {
                 if let Some(lost) = view.lost_at(self.cursor.next) {
                     let from = self.cursor.next;
                     self.cursor.next = lost.to;
-                    return Err(Error::lost(from..lost.to));
+                    return Err(Error::lost(from.get()..lost.to.get()));
                 }
                 self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
             }
@@ -153,7 +155,9 @@ enum Progress {
     /// Batches without a record to show.
     Empty,
     /// The segment goes up to this offset (exclusive), and there may be more in the next.
-    SegmentEnd { end_offset: Offset },
+    SegmentEnd {
+        end_offset: Offset,
+    },
     /// There is no more to see yet.
     LogEnd,
 }

@@ -14,8 +14,8 @@ use super::options::{ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
 use super::writer::State;
 use crate::segment::{
-    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader, SegmentPlan,
-    SegmentWrite, TAIL_MARK_LEN, index,
+    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
+    SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
 };
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
@@ -43,7 +43,12 @@ impl SegmentEntry {
     }
 
     /// The entry of a segment that ends as `seal` says, for good or, in state `Open`, so far.
-    pub(super) fn at_end(header: &SegmentHeader, state: SegmentState, first_offset: Offset, seal: &Seal) -> Self {
+    pub(super) fn at_end(
+        header: &SegmentHeader,
+        state: SegmentState,
+        first_offset: Offset,
+        seal: &Seal,
+    ) -> Self {
         Self {
             sequence: header.sequence,
             state,
@@ -170,7 +175,11 @@ impl Shared {
             old.first_offset(),
             &seal,
         ));
-        changed.segments.push(SegmentEntry::empty(active.header(), SegmentState::Open, active.first_offset()));
+        changed.segments.push(SegmentEntry::empty(
+            active.header(),
+            SegmentState::Open,
+            active.first_offset(),
+        ));
         self.commit_manifest(admin, changed)?;
         let sealed = self.writer.lock().sealing.take();
         self.name_by_offset(&active)?;

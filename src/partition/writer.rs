@@ -133,9 +133,10 @@ impl Writer {
     /// Bytes that are written and not synced.
     pub(super) fn unsynced_bytes(&self) -> u64 {
         let active = self.active.end().position.since(self.active.durable());
-        let sealing = self.sealing.as_ref().map_or(0, |sealing| {
-            sealing.segment().written().since(sealing.segment().durable())
-        });
+        let sealing = self
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.segment().written().since(sealing.segment().durable()));
         u64::from(active) + u64::from(sealing)
     }
 
@@ -199,7 +200,12 @@ impl Shared {
     }
 
     /// Appends under the lock, or says what must be done without it first.
-    fn try_append(&self, batch: &mut Batch, expect: Expect, level: Durability) -> Result<Result<Appended, Obstacle>> {
+    fn try_append(
+        &self,
+        batch: &mut Batch,
+        expect: Expect,
+        level: Durability,
+    ) -> Result<Result<Appended, Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -207,7 +213,8 @@ impl Shared {
         check_expected(batch, expect, &end)?;
         let count = batch.offset_count();
         if end.next_offset.checked_add(count).is_none() {
-            let message = format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
+            let message =
+                format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
             return Err(Error::new(ErrorKind::OutOfRange, message));
         }
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {

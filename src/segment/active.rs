@@ -185,7 +185,12 @@ impl PreparedSegment {
     }
 
     /// Begins the segment behind another one, which may not be synced yet.
-    pub(crate) fn begin(self, first_offset: Offset, epoch: u32, last_append_time: Timestamp) -> ActiveSegment {
+    pub(crate) fn begin(
+        self,
+        first_offset: Offset,
+        epoch: u32,
+        last_append_time: Timestamp,
+    ) -> ActiveSegment {
         let start = Checkpoint::start(first_offset, epoch, last_append_time);
         let index = IndexWriter::new(self.header.index_owner(first_offset));
         self.activate(first_offset, start, index, Position::ZERO)
@@ -216,7 +221,17 @@ impl PreparedSegment {
         let segment = Arc::new(Segment::open(parts, readable, index.index()));
         let steps = ReserveSteps::new();
         let capacity = self.capacity;
-        ActiveSegment { segment, opened: self.opened, tail: self.tail, durable, index, end, synced, capacity, steps }
+        ActiveSegment {
+            segment,
+            opened: self.opened,
+            tail: self.tail,
+            durable,
+            index,
+            end,
+            synced,
+            capacity,
+            steps,
+        }
     }
 }
 
@@ -291,7 +306,13 @@ impl ActiveSegment {
     ///
     /// # Errors
     /// Those of the write. The end has not moved; what lies beyond it is undefined.
-    pub(crate) fn append(&mut self, batch: &mut Batch, times: Times, epoch: u32, now: Timestamp) -> Result<()> {
+    pub(crate) fn append(
+        &mut self,
+        batch: &mut Batch,
+        times: Times,
+        epoch: u32,
+        now: Timestamp,
+    ) -> Result<()> {
         let at = self.end.position;
         let base_offset = self.end.next_offset;
         let salt = self.segment.salt();
@@ -327,11 +348,6 @@ impl ActiveSegment {
         }
     }
 
-    /// The proof the next batch carries.
-    pub(crate) fn synced(&self) -> Position {
-        self.synced
-    }
-
     /// Stores the tail mark at the end; the next batch overwrites it. What cannot be reserved or written is
     /// left out: the mark is a proof more, not one that is needed.
     pub(crate) fn store_tail_mark(&mut self, mark: &TailMark) -> Result<()> {
@@ -359,7 +375,12 @@ impl ActiveSegment {
     pub(crate) fn seal(self) -> SealedTail {
         self.segment.seal(self.seal_facts());
         self.segment.set_index(Some(self.index.seal()));
-        SealedTail { segment: self.segment, opened: self.opened, durable: self.durable, reserved: self.capacity }
+        SealedTail {
+            segment: self.segment,
+            opened: self.opened,
+            durable: self.durable,
+            reserved: self.capacity,
+        }
     }
 }
 

@@ -15,9 +15,9 @@ mod handle;
 mod header;
 pub(crate) mod index;
 mod name;
-mod reserve;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
+mod reserve;
 mod tail_mark;
 mod walk;
 
@@ -33,8 +33,6 @@ pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};
 pub(crate) use header::{HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
-pub(crate) use index::{
-    INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter,
-};
+pub(crate) use index::{INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter};
 pub(crate) use name::FileName;
 pub(crate) use tail_mark::{TAIL_MARK_LEN, TailMark};

@@ -15,4 +15,5 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
 pub(crate) use pending::{Deadline, Place, Progress, block_on};
 pub use published::{Published, Publisher};
+pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -7,4 +7,6 @@
 mod basics;
 mod damage;
 mod damage_sample;
+mod honest_simulation;
+mod loop_disk;
 mod proof;

@@ -21,8 +21,6 @@ use std::sync::Arc;
 pub(crate) const MANIFEST: &str = "manifest";
 /// The name of a manifest that is being written and is not valid yet. May be removed at any time.
 pub(crate) const MANIFEST_NEW: &str = "manifest-new";
-/// The smallest space that a slot takes, in bytes.
-pub(crate) const SLOT_CAPACITY_MIN: u32 = codec::CAPACITY_MIN;
 
 /// How often a reader beside a writer looks again when it caught both slots in the middle of being written.
 const READ_ATTEMPTS_MAX: usize = 8;
@@ -148,11 +146,13 @@ impl ManifestFile {
     }
 
     /// The newest generation that was loaded or committed.
+    #[cfg(test)]
     pub(crate) fn generation(&self) -> u64 {
         self.current.generation
     }
 
     /// Bytes of disk that the file takes.
+    #[cfg(test)]
     pub(crate) fn disk_bytes(&self) -> u64 {
         2 * u64::from(self.capacity)
     }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 mod crash;
+mod documented;
 
 fn offset(number: u64) -> Offset {
     Offset::new(number).expect("tests use offsets in range")

@@ -171,13 +171,21 @@ impl Inventory {
     /// Segment files that the manifest does not list: left by an interrupted roll, deletion or recovery.
     pub(crate) fn unlisted(&self, manifest: &Manifest) -> Vec<&SegmentFile> {
         let listed: BTreeSet<u64> = manifest.segments.iter().map(|entry| entry.sequence).collect();
-        self.segments.iter().filter(|(sequence, _)| !listed.contains(sequence)).map(|(_, file)| file).collect()
+        self.segments
+            .iter()
+            .filter(|(sequence, _)| !listed.contains(sequence))
+            .map(|(_, file)| file)
+            .collect()
     }
 
     /// Whether all there is may be what the interrupted making of a new partition left: no segment file has
     /// anything behind its header.
     pub(crate) fn is_unborn(&self, dir: &dyn Dir) -> Result<bool> {
-        let named = self.segments.values().map(|file| file.name.as_str()).chain(self.strange.keys().map(String::as_str));
+        let named = self
+            .segments
+            .values()
+            .map(|file| file.name.as_str())
+            .chain(self.strange.keys().map(String::as_str));
         for name in named {
             let path = dir.path().join(name);
             let file =
