@@ -16,7 +16,7 @@ impl Shared {
     /// Deletes all records below `before`, which lies in the log.
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
         check_range(before, self.view().log_start, self.log_end())?;
-        self.commit.wait(before.get(), self)?;
+        self.wait_durable(before)?;
         let mut admin = self.admin.lock();
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;

@@ -10,3 +10,4 @@ mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
+mod regressions;
