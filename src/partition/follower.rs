@@ -291,8 +291,8 @@ impl SegmentFile {
         &self,
         dir: &Arc<dyn Dir>,
         first_offset: Offset,
-        written: crate::Published,
-        durable: crate::Published,
+        written: crate::sync::Published,
+        durable: crate::sync::Published,
     ) -> SegmentParts {
         SegmentParts {
             dir: dir.clone(),

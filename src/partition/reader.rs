@@ -27,7 +27,7 @@ pub(super) const PROBE_LEN: usize = 8 << 10;
 /// Goes through a partition's records in order, from an offset to the end of what it may see.
 ///
 /// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
-/// again later, it goes on with what has come meanwhile. See [`Partition::read`].
+/// again later, it goes on with what has come meanwhile. See [`crate::Partition::read`].
 #[derive(Debug)]
 pub struct Reader {
     source: Arc<dyn Source>,
