@@ -8,3 +8,4 @@ mod basics;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
+mod semantics;
