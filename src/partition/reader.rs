@@ -10,7 +10,9 @@ use super::ReadLevel;
 use super::lookup;
 use super::shared::Shared;
 use super::view::{View, check_range};
-use crate::record::{Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk};
+use crate::record::{
+    Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk,
+};
 use crate::segment::{Layout, Segment};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -25,7 +27,7 @@ pub(super) const PROBE_LEN: usize = 8 << 10;
 /// Goes through a partition's records in order, from an offset to the end of what it may see.
 ///
 /// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
-/// again later, it goes on with what has come meanwhile. See [`Partition::read`].
+/// again later, it goes on with what has come meanwhile. See [`crate::Partition::read`].
 #[derive(Debug)]
 pub struct Reader {
     source: Arc<dyn Source>,
@@ -131,7 +133,7 @@ impl Reader {
                 if let Some(lost) = view.lost_at(self.cursor.next) {
                     let from = self.cursor.next;
                     self.cursor.next = lost.to;
-                    return Err(Error::lost(from..lost.to));
+                    return Err(Error::lost(from.get()..lost.to.get()));
                 }
                 self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
             }
@@ -154,7 +156,9 @@ enum Progress {
     /// Batches without a record to show.
     Empty,
     /// The segment goes up to this offset (exclusive), and there may be more in the next.
-    SegmentEnd { end_offset: Offset },
+    SegmentEnd {
+        end_offset: Offset,
+    },
     /// There is no more to see yet.
     LogEnd,
 }

@@ -91,7 +91,11 @@ mod tests {
     use super::*;
 
     fn segment(last_append_time: i64, bytes: u64) -> SegmentFacts {
-        SegmentFacts { last_append_time: Timestamp::from_millis(last_append_time), bytes, is_empty: bytes == 0 }
+        SegmentFacts {
+            last_append_time: Timestamp::from_millis(last_append_time),
+            bytes,
+            is_empty: bytes == 0,
+        }
     }
 
     fn at(millis: i64) -> Timestamp {

@@ -60,7 +60,8 @@ impl Leader for Shared {
 impl Round {
     /// Notes what is complete now.
     fn begin(writer: &Writer) -> Self {
-        let sealing = writer.sealing.as_ref().filter(|sealing| !sealing.is_durable() && !planted(Bug::RollNotSynced));
+        let sealing =
+            writer.sealing.as_ref().filter(|sealing| !sealing.is_durable() && !planted(Bug::RollNotSynced));
         let mut files: Vec<_> = sealing.map(|sealing| sealing.opened().clone()).into_iter().collect();
         files.push(writer.active.opened().clone());
         let end = writer.active.end();

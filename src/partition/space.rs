@@ -30,7 +30,12 @@ impl Pinned {
             return 0;
         }
         let pinned = self.0.lock();
-        pinned.iter().filter_map(Weak::upgrade).filter(|segment| segment.is_open()).map(|s| file_bytes(&s)).sum()
+        pinned
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|segment| segment.is_open())
+            .map(|s| file_bytes(&s))
+            .sum()
     }
 
     /// Has all readers let go of them: their next read is out of range.
@@ -64,9 +69,10 @@ impl Shared {
         let view = self.view();
         let sealed: u64 =
             view.segments.iter().filter(|segment| segment.is_sealed()).map(|s| file_bytes(s)).sum();
-        let sealing = writer.sealing.as_ref().map_or(0, |sealing| {
-            sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes())
-        });
+        let sealing = writer
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes()));
         let reserved = writer.active.reserved().next_multiple_of(BLOCK);
         let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(u64::from(SEGMENT_HEADER_LEN)));
         // Two slots of the manifest, which grow with the number of segments, and the lock.

@@ -2,8 +2,8 @@
 
 use super::ReadLevel;
 use super::shared::Shared;
-use crate::sync::{Deadline, Place, Progress, block_on};
 use crate::Result;
+use crate::sync::{Deadline, Place, Progress, block_on};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 

@@ -39,6 +39,9 @@ pub(crate) struct Writer {
     pub(super) reserve_called: bool,
     /// Whether anything has changed since the partition was opened.
     pub(super) changed: bool,
+    /// Whether the manifest is known to be found after a power cut. One that was loaded may have been renamed
+    /// by a process that failed to sync its name.
+    pub(super) confirmed: bool,
     /// The newest manifest, for tail marks.
     pub(super) generation: u64,
 }
@@ -100,6 +103,8 @@ impl Appended {
 
 /// Why an append has to let go of the lock first.
 enum Obstacle {
+    /// The manifest has not been made sure of since the partition was opened.
+    Unconfirmed,
     /// There is no next segment to go on with.
     NoSegment,
     /// So many bytes more are over the cap.
@@ -135,9 +140,10 @@ impl Writer {
     /// Bytes that are written and not synced.
     pub(super) fn unsynced_bytes(&self) -> u64 {
         let active = self.active.end().position.since(self.active.durable());
-        let sealing = self.sealing.as_ref().map_or(0, |sealing| {
-            sealing.segment().written().since(sealing.segment().durable())
-        });
+        let sealing = self
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.segment().written().since(sealing.segment().durable()));
         u64::from(active) + u64::from(sealing)
     }
 
@@ -182,6 +188,7 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
                 Ok(appended) => return Ok(self.acknowledge(appended)),
+                Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
             }
@@ -201,7 +208,12 @@ impl Shared {
     }
 
     /// Appends under the lock, or says what must be done without it first.
-    fn try_append(&self, batch: &mut Batch, expect: Expect, level: Durability) -> Result<Result<Appended, Obstacle>> {
+    fn try_append(
+        &self,
+        batch: &mut Batch,
+        expect: Expect,
+        level: Durability,
+    ) -> Result<Result<Appended, Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -209,8 +221,12 @@ impl Shared {
         check_expected(batch, expect, &end)?;
         let count = batch.offset_count();
         if end.next_offset.checked_add(count).is_none() {
-            let message = format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
+            let message =
+                format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
             return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        if !writer.confirmed {
+            return Ok(Err(Obstacle::Unconfirmed));
         }
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
             return Ok(Err(obstacle));

@@ -2,7 +2,9 @@
 //!
 //! All other floors take their locks and atomics from here, so that a model checker can stand in for them.
 //!
+//! ```text
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
+//! ```
 
 mod gate;
 mod group_commit;
@@ -21,4 +23,5 @@ pub use planted::Bug;
 pub(crate) use planted::Bug;
 pub(crate) use planted::planted;
 pub use published::{Published, Publisher};
+pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -7,7 +7,11 @@
 
 /// Wrong things that a log can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, unreachable_pub, reason = "each says where it is planted what it does; public when planted")]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "each says where it is planted what it does; public when planted"
+)]
 pub enum Bug {
     AckBeforeSync,
     AppendIfIgnoresEnd,

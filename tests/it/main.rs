@@ -5,6 +5,8 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod damage;
+mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
 mod proof;

@@ -22,8 +22,6 @@ use std::sync::Arc;
 pub(crate) const MANIFEST: &str = "manifest";
 /// The name of a manifest that is being written and is not valid yet. May be removed at any time.
 pub(crate) const MANIFEST_NEW: &str = "manifest-new";
-/// The smallest space that a slot takes, in bytes.
-pub(crate) const SLOT_CAPACITY_MIN: u32 = codec::CAPACITY_MIN;
 
 /// How often a reader beside a writer looks again when it caught both slots in the middle of being written.
 const READ_ATTEMPTS_MAX: usize = 8;
@@ -143,17 +141,18 @@ impl ManifestFile {
         self.make_room(self.capacity)
     }
 
+    /// Whether what was loaded is known to be found after a power cut: see [`ManifestFile::confirm`].
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self.state, State::Good)
+    }
+
     /// Whether a commit may still succeed.
     pub(crate) fn is_usable(&self) -> bool {
         !matches!(self.state, State::Poisoned(_))
     }
 
-    /// The newest generation that was loaded or committed.
-    pub(crate) fn generation(&self) -> u64 {
-        self.current.generation
-    }
-
     /// Bytes of disk that the file takes.
+    #[cfg(test)]
     pub(crate) fn disk_bytes(&self) -> u64 {
         2 * u64::from(self.capacity)
     }

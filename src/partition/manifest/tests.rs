@@ -81,8 +81,7 @@ fn poke(file: &dyn File, position: usize, bytes: &[u8]) {
 }
 
 fn load(dir: &Arc<dyn Dir>) -> (Manifest, SlotReport) {
-    let (file, manifest, report) = ManifestFile::load(dir).expect("one slot is good");
-    assert_eq!(file.generation(), manifest.generation);
+    let (_, manifest, report) = ManifestFile::load(dir).expect("one slot is good");
     assert_eq!(load_read_only(&**dir).expect("the same for readers"), (manifest.clone(), report.clone()));
     (manifest, report)
 }

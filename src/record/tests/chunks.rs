@@ -168,7 +168,8 @@ fn a_batch_from_elsewhere_is_none() {
         (place(sample::SALT, START + 8), "another position"),
         (place(sample::SALT, 0), "the start of the file"),
     ] {
-        let damage = verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap_err();
+        let damage =
+            verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap_err();
         assert!(matches!(damage.flaw, Flaw::NotABatch { .. }), "{why}: {damage}");
         assert!(!looks_like_batch(&buf, place, MAX), "{why}");
     }
@@ -184,7 +185,8 @@ fn a_bad_batch_ends_the_chunk_and_begins_the_next() {
     let verified = verify(&buf, 0, 0).unwrap();
     assert_eq!((offsets(&verified).len(), verified.consumed), (2, second));
     let place = Place { position: Position::new(START + u32::try_from(second).unwrap()), ..start() };
-    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO..Offset::MAX, MAX).unwrap_err();
+    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO..Offset::MAX, MAX)
+        .unwrap_err();
     assert!(matches!(damage.flaw, Flaw::Checksum { .. }), "{damage}");
     assert_eq!((damage.position, damage.offset), (place.position, Offset::from(2)));
 }
