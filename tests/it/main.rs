@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod crash;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
