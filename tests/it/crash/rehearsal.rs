@@ -277,6 +277,7 @@ impl<'w> Stage<'w> {
 
     /// Reads at both levels and compares.
     fn look(&mut self) {
+        self.note();
         let last = self.history.last();
         let durable = self.log.read(offset(last.start)).level(ReadLevel::Durable);
         let shown: usize = durable.map(|records| records.expect("what was appended can be read").iter().count()).sum();
