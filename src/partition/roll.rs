@@ -17,6 +17,7 @@ use crate::segment::{
     FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
     SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
 };
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -108,7 +109,11 @@ impl Shared {
         changed.next_sequence = sequence + 1;
         let end = self.log_end();
         changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
-        self.commit_manifest(admin, changed)?;
+        if planted(Bug::NextSegmentNotListed) {
+            admin.manifest.next_sequence = changed.next_sequence;
+        } else {
+            self.commit_manifest(admin, changed)?;
+        }
         let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
             // Where there is no room for more than the header, the first append will say so.
@@ -203,6 +208,12 @@ impl Shared {
             SegmentState::Open,
             active.first_offset(),
         ));
+        if planted(Bug::RecoveryPointUnsynced) {
+            changed.segments.pop();
+            let end = self.writer.lock().active.seal_facts();
+            let first = active.first_offset();
+            changed.segments.push(SegmentEntry::at_end(active.header(), SegmentState::Open, first, &end));
+        }
         self.commit_manifest(admin, changed)?;
         let sealed = self.writer.lock().sealing.take();
         self.name_by_offset(&active)?;

@@ -12,7 +12,7 @@ use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Pending, Progress};
+use crate::sync::{Bug, Pending, Progress, planted};
 use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,7 +125,9 @@ impl Writer {
     }
 
     pub(super) fn poison(&mut self, cause: &Error) {
-        if let State::Open = self.state {
+        if let State::Open = self.state
+            && !planted(Bug::NoPoison)
+        {
             let message = format!("writes are refused until the partition is reopened, because: {cause}");
             self.state = State::Poisoned(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
         }
@@ -197,11 +199,11 @@ impl Shared {
 
     fn acknowledge(&self, appended: Appended) -> Pending<Appended> {
         match appended.level {
-            Durability::Written => Pending::ready(appended),
-            Durability::Durable => {
+            Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
                 Pending::until(until, appended.next_offset.get(), appended)
             }
+            _ => Pending::ready(appended),
         }
     }
 
@@ -244,7 +246,9 @@ impl Shared {
         self.end.store(next_offset.get());
         let call = self.note_append_locked(&mut writer);
         drop(writer);
-        self.end.wake();
+        if !planted(Bug::EndNotWoken) {
+            self.end.wake();
+        }
         if call {
             self.upkeep.call();
         }
@@ -326,11 +330,11 @@ fn check_expected(batch: &Batch, expect: Expect, end: &crate::segment::Checkpoin
         Expect::End(expected) => expected,
         Expect::Verbatim => batch.base_offset(),
     };
-    if expected != found {
+    if expected != found && !planted(Bug::AppendIfIgnoresEnd) {
         let message = format!("the log was expected to end at offset {expected}, and ends at {found}");
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    if expect == Expect::Verbatim && batch.leader_epoch() < epoch {
+    if expect == Expect::Verbatim && batch.leader_epoch() < epoch && !planted(Bug::EpochNotFenced) {
         let message = format!("leader epoch {} is before the log's, {epoch}", batch.leader_epoch());
         return Err(Error::new(ErrorKind::Fenced, message));
     }

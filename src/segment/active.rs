@@ -11,7 +11,7 @@ use super::{
 };
 use crate::io::File;
 use crate::record::{Batch, Place, Stamp, Times};
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +78,7 @@ impl ActiveSegment {
             return Room::Full;
         }
         let reserved = self.reserved();
-        if needed <= reserved {
+        if needed <= reserved || planted(Bug::BatchOverReserve) {
             return Room::Ready;
         }
         let to = (reserved + self.steps.take(now)).min(self.capacity).max(needed);
@@ -126,8 +126,8 @@ impl ActiveSegment {
         let at = self.end.position;
         let base_offset = self.end.next_offset;
         let salt = self.segment.salt();
-        let stamp =
-            Stamp { salt, position: at, synced: self.synced, base_offset, leader_epoch: epoch, times };
+        let synced = if planted(Bug::ProofClaimsMore) { at } else { self.synced };
+        let stamp = Stamp { salt, position: at, synced, base_offset, leader_epoch: epoch, times };
         let bytes = batch.stamp(&stamp);
         let end = at
             .checked_add(bytes.len())
@@ -238,7 +238,7 @@ impl SealedTail {
 
 /// Gives back the disk space of a file beyond `end`, up to `reserved` at most; the size stays.
 pub(crate) fn punch_beyond(file: &dyn File, end: u64, reserved: u64) -> Result<()> {
-    let from = end.next_multiple_of(4096);
+    let from = if planted(Bug::PunchIntoLog) { end / 4096 * 4096 } else { end.next_multiple_of(4096) };
     let to = file.len().map_err(|error| Error::io("read the size of", file.path(), error))?.min(reserved);
     if from >= to {
         return Ok(());

@@ -2,7 +2,7 @@
 
 use super::Opened;
 use crate::io::{self, MapWriter};
-use crate::sync::{Published, Publisher};
+use crate::sync::{Bug, Published, Publisher, planted};
 
 /// Batches of this length and more are written by a system call even where there is a map: large stores into
 /// fresh pages make large folios, and then syncing a few bytes writes a megabyte.
@@ -39,6 +39,9 @@ impl Tail {
                 map.publish(end);
             }
             Self::Plain(published) => {
+                if planted(Bug::PublishBeforeStore) {
+                    published.advance(end);
+                }
                 io::write_all(&*opened.file, bytes, at)?;
                 published.advance(end);
             }

@@ -6,6 +6,8 @@
 
 mod basics;
 mod crash;
+mod damage;
+mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
