@@ -115,7 +115,9 @@ fn a_flipped_bit_in_an_active_segment_is_found() {
 fn a_flipped_bit_in_an_index_or_a_manifest_does_no_harm() {
     let started = Instant::now();
     let (mut indexes, mut manifests) = (Tally::default(), Tally::default());
-    for (make, write_mode) in [(sample::sealed as Make, WriteMode::Automatic), (sample::unproved, WriteMode::Pwrite)] {
+    for (make, write_mode) in
+        [(sample::sealed as Make, WriteMode::Automatic), (sample::unproved, WriteMode::Pwrite)]
+    {
         let sample = make(write_mode);
         let step = Size::asked().pick(41, 1, 1);
         for file in sample.disk.files().iter().filter(|file| file.ends_with("index")) {
@@ -172,7 +174,11 @@ fn a_changed_byte_is_found() {
 fn a_file_that_was_cut_short_is_found() {
     let started = Instant::now();
     let mut tally = Tally::default();
-    for sample in [sample::sealed(WriteMode::Automatic), sample::closed(WriteMode::Pwrite), sample::unproved(WriteMode::Automatic)] {
+    for sample in [
+        sample::sealed(WriteMode::Automatic),
+        sample::closed(WriteMode::Pwrite),
+        sample::unproved(WriteMode::Automatic),
+    ] {
         for file in sample.disk.files() {
             let len = sample.disk.read(&file).expect("it is there").len();
             let step = match Size::asked() {
@@ -212,7 +218,9 @@ fn a_misplaced_or_zeroed_page_is_found() {
             let mut random = seed.rng(page as u64);
             for number in (0..pages).step_by(Size::asked().pick(9, 1, 1)) {
                 let other = random.usize(..pages);
-                for kind in [Page::Zero, Page::Swap { with: number + 1 }, Page::Swap { with: other }, Page::Old] {
+                for kind in
+                    [Page::Zero, Page::Swap { with: number + 1 }, Page::Swap { with: other }, Page::Old]
+                {
                     let image = sample.copy();
                     damage_page(&image, second, number * page..(number + 1) * page, kind);
                     let what = format!("{kind:?} of page {number} of {page} bytes of {second}");
@@ -231,7 +239,9 @@ fn a_misplaced_or_zeroed_page_is_found() {
 #[derive(Clone, Copy, Debug)]
 enum Page {
     Zero,
-    Swap { with: usize },
+    Swap {
+        with: usize,
+    },
     /// What lay there before: the page one to the left, as a drive that missed its place writes it.
     Old,
 }
@@ -269,13 +279,15 @@ fn exchange(disk: &SimDisk, one: &str, other: &str, range: Range<usize>) {
 fn a_missing_or_misplaced_file_is_found() {
     let started = Instant::now();
     let mut tally = Tally::default();
-    for make in [sample::sealed as Make, sample::closed, sample::marked, sample::unproved, sample::powerless] {
+    for make in [sample::sealed as Make, sample::closed, sample::marked, sample::unproved, sample::powerless]
+    {
         for write_mode in MODES {
             let sample = make(write_mode);
             for file in sample.disk.files().iter().filter(|file| *file != "LOCK") {
                 let image = sample.copy();
                 image.delete(file).expect("it is there");
-                let verdict = sample.judge(&image, &[file], ReadMode::Automatic, &format_args!("{file} deleted"));
+                let verdict =
+                    sample.judge(&image, &[file], ReadMode::Automatic, &format_args!("{file} deleted"));
                 let expected = if file.ends_with("index") { Verdict::Harmless } else { Verdict::Refused };
                 assert_eq!(verdict, expected, "{file} deleted from the {} sample", sample.name);
                 tally.note(verdict);
@@ -283,7 +295,8 @@ fn a_missing_or_misplaced_file_is_found() {
             for (at, (_, one)) in sample.segments.iter().enumerate() {
                 for (_, other) in &sample.segments[at + 1..] {
                     let image = sample.copy();
-                    let (first, second) = (image.read(one).expect("there"), image.read(other).expect("there"));
+                    let (first, second) =
+                        (image.read(one).expect("there"), image.read(other).expect("there"));
                     image.write(one, &second).expect("there");
                     image.write(other, &first).expect("there");
                     let what = format!("{one} and {other} exchanged");

@@ -8,8 +8,8 @@
 use annals::clock::ManualClock;
 use annals::io::SimDisk;
 use annals::{
-    Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, ReadMode, Record, Retention,
-    Timestamp, WriteMode,
+    Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, ReadMode, Record,
+    Retention, Timestamp, WriteMode,
 };
 use std::fmt;
 use std::time::Duration;
@@ -164,7 +164,8 @@ impl Builder {
     }
 
     pub fn append(&mut self, count: u64) {
-        let values: Vec<_> = (self.next..self.next + count).map(|offset| (time(offset), value(offset))).collect();
+        let values: Vec<_> =
+            (self.next..self.next + count).map(|offset| (time(offset), value(offset))).collect();
         let records = values.iter().map(|(time, value)| Record::new(value).timestamp(*time));
         let appended = self.log.append(records).wait().expect("the disk is well");
         assert_eq!(appended.base_offset().get(), self.next);
@@ -342,7 +343,13 @@ impl Sample {
     ///
     /// # Panics
     /// On anything that damage must not do, saying what.
-    pub fn judge(&self, image: &SimDisk, damaged: &[&str], read_mode: ReadMode, what: &dyn fmt::Display) -> Verdict {
+    pub fn judge(
+        &self,
+        image: &SimDisk,
+        damaged: &[&str],
+        read_mode: ReadMode,
+        what: &dyn fmt::Display,
+    ) -> Verdict {
         let violation = |text: String| -> ! {
             panic!("{} sample, {what}, {read_mode:?}: {text}\n{}", self.name, listing(image))
         };
@@ -374,8 +381,10 @@ impl Sample {
             if end < self.proved {
                 violation(format!("it ends at {end}, and {} was proved", self.proved));
             }
-            let aside = |path: &std::path::Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let is_kept = |torn: &annals::TornBytes| aside(&torn.kept_in).is_some_and(|name| image.read(&name).is_ok());
+            let aside =
+                |path: &std::path::Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let is_kept =
+                |torn: &annals::TornBytes| aside(&torn.kept_in).is_some_and(|name| image.read(&name).is_ok());
             if (report.torn.is_empty() && !self.shortened) || !report.torn.iter().all(is_kept) {
                 violation(format!("it ends at {end} of {}, and nothing is kept aside: {report:?}", self.end));
             }
@@ -400,7 +409,9 @@ impl Sample {
         if told && verified.damage.is_empty() {
             violation("reading says that it is damaged, and verify that it is not".to_owned());
         }
-        if let Some(place) = verified.damage.iter().find(|place| !damaged.iter().any(|file| place.segment.ends_with(file))) {
+        if let Some(place) =
+            verified.damage.iter().find(|place| !damaged.iter().any(|file| place.segment.ends_with(file)))
+        {
             violation(format!("verify names a file that is not damaged: {place:?}"));
         }
         match (told, end < self.end) {
@@ -461,7 +472,10 @@ pub fn offset(number: u64) -> Offset {
 
 /// All files and their lengths, for a report.
 pub fn listing(disk: &SimDisk) -> String {
-    disk.files().iter().map(|file| format!("{file} {}\n", disk.read(file).map_or(0, |bytes| bytes.len()))).collect()
+    disk.files()
+        .iter()
+        .map(|file| format!("{file} {}\n", disk.read(file).map_or(0, |bytes| bytes.len())))
+        .collect()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -479,7 +493,9 @@ pub struct Placed {
 /// `last_offset_delta` alone.
 pub fn batches(file: &[u8]) -> Vec<Placed> {
     let u32_at = |at| u32_at(file, at);
-    let u64_at = |at: usize| file.get(at..at + 8).map_or(0, |field| u64::from_le_bytes(field.try_into().expect("8 bytes")));
+    let u64_at = |at: usize| {
+        file.get(at..at + 8).map_or(0, |field| u64::from_le_bytes(field.try_into().expect("8 bytes")))
+    };
     let mut found = Vec::new();
     let mut at = HEADER_LEN;
     // Behind the last batch there is nothing, or a tail mark of 40 bytes.

@@ -58,7 +58,9 @@ impl Manifest {
         let is_uncovered = self.log_start < first.first_offset
             && !is_lost(&self.lost, self.log_start, first.first_offset)
             && first.layout == Layout::Dense;
-        if is_uncovered || self.log_start > last.end_offset {
+        // An open segment goes on behind the end that is listed: that is only where recovery begins to walk.
+        let is_beyond = self.log_start > last.end_offset && last.state == SegmentState::Sealed;
+        if is_uncovered || is_beyond {
             let expected = format!("{} to {}", first.first_offset, last.end_offset);
             return Err(MeaningFlaw::LogStart { expected, found: self.log_start });
         }
