@@ -7,6 +7,7 @@
 mod basics;
 mod crash;
 mod damage;
+mod damage_salvage;
 mod damage_sample;
 mod honest_simulation;
 mod loop_disk;

@@ -15,7 +15,7 @@ fn offset_for_time_is_the_first_record_at_or_after() {
     let mut rng = fastrand::Rng::with_seed(12);
     let mut stamps = Vec::new();
     for _ in 0..250 {
-        let batch: Vec<i64> = (0..rng.usize(1..5)).map(|_| 1_000 + rng.i64(..40) * 10).collect();
+        let batch: Vec<i64> = (0..rng.usize(1..5)).map(|_| 1_000 + rng.i64(0..40) * 10).collect();
         let value = "v".repeat(rng.usize(..500));
         let records = batch.iter().map(|t| Record::new(&value).timestamp(Timestamp::from_millis(*t)));
         log.append(records).wait().expect("there is room");
