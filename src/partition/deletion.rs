@@ -38,7 +38,7 @@ impl Shared {
                 break (writer.active.segment().clone(), *writer.active.end());
             }
         };
-        self.commit.wait(end.next_offset.get(), self)?;
+        self.wait_durable(end.next_offset)?;
         let is_active = |entry: &&mut SegmentEntry| entry.sequence == active.sequence();
         if let Some(entry) = admin.manifest.segments.iter_mut().find(is_active) {
             let (state, seal) = (entry.state, Seal::from(end));
