@@ -7,7 +7,10 @@
 mod basics;
 mod crash;
 mod damage;
+mod damage_salvage;
 mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
+mod regressions;
+mod semantics;
