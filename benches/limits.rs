@@ -5,21 +5,12 @@
 
 mod support;
 
-use std::fs::File;
 use std::hint::black_box;
-use std::io::Write as _;
-use std::os::unix::fs::FileExt as _;
-use std::time::{Duration, Instant};
-use support::{Bench, Folder, percentile_us, seconds, sized};
-
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
+use support::limits::{KIB, MIB, PreparedFile, write_loop_round};
+use support::{Bench, Folder, seconds};
 
 /// The bytes that the write loop writes in one round.
 const LOOP_BYTES: usize = 128 * MIB;
-
-/// The size of the prepared file.
-const PREPARED_BYTES: usize = 32 * MIB;
 
 fn main() {
     let folder = Folder::new("limits");
@@ -35,43 +26,10 @@ fn main() {
 fn syncs(bench: &mut Bench<'_>, folder: &Folder) {
     let shapes = [("4 KiB", 4 * KIB), ("64 x 256 B in one write", 64 * 256), ("1 MiB", MIB)];
     for (shape, bytes) in shapes {
-        let mut file = prepared(folder, &format!("sync-{bytes}"));
-        let mut position = 0;
+        let mut file = PreparedFile::new(&folder.0.join(format!("sync-{bytes}")), bytes);
         let name = format!("{shape} + fdatasync, prepared file");
-        bench.case(name, &["us p50", "us p99"], move || {
-            let mut took = timed_syncs(&mut file, &mut position, bytes);
-            vec![percentile_us(&mut took, 0.50), percentile_us(&mut took, 0.99)]
-        });
+        bench.case(name, &["us p50", "us p99"], move || file.sync_round());
     }
-}
-
-/// A file of zeros that were written and synced, so that its blocks are allocated and known.
-fn prepared(folder: &Folder, name: &str) -> File {
-    let mut file = File::create(folder.0.join(name)).expect("a file for the bench");
-    let zeros = vec![0; MIB];
-    for _ in 0..PREPARED_BYTES / MIB {
-        file.write_all(&zeros).expect("room on the disk");
-    }
-    file.sync_all().expect("a sync that works");
-    file
-}
-
-/// How long each of a round's syncs took, the write before it included.
-fn timed_syncs(file: &mut File, position: &mut usize, bytes: usize) -> Vec<Duration> {
-    let syncs = sized(50, 200, 1_000).min(200 * MIB / bytes);
-    let block = vec![7; bytes];
-    let mut took = Vec::with_capacity(syncs);
-    for _ in 0..syncs {
-        if *position + bytes > PREPARED_BYTES {
-            *position = 0;
-        }
-        let started = Instant::now();
-        file.write_all_at(&block, *position as u64).expect("room on the disk");
-        file.sync_data().expect("a sync that works");
-        took.push(started.elapsed());
-        *position += bytes;
-    }
-    took
 }
 
 /// The loop that everybody writes first: no offsets, no checksum, no index.
@@ -79,27 +37,8 @@ fn write_loops(bench: &mut Bench<'_>, folder: &Folder) {
     for (shape, len) in [("100 B", 100), ("1 KiB", KIB)] {
         let path = folder.0.join(format!("loop-{len}"));
         let name = format!("a loop that fills 256 KiB with {shape} records and writes it");
-        bench.case(name, &["M records/s", "MB/s"], move || {
-            let mut file = File::create(&path).expect("a file for the bench");
-            let records = LOOP_BYTES / len;
-            let took = seconds(|| write_loop(&mut file, len, records));
-            std::fs::remove_file(&path).expect("the file was just made");
-            vec![records as f64 / took / 1e6, (records * len) as f64 / took / 1e6]
-        });
+        bench.case(name, &["M records/s", "MB/s"], move || write_loop_round(&path, len, LOOP_BYTES));
     }
-}
-
-fn write_loop(file: &mut File, len: usize, records: usize) {
-    let record = vec![7; len];
-    let mut buffer = Vec::with_capacity(256 * KIB);
-    for _ in 0..records {
-        if buffer.len() + len > 256 * KIB {
-            file.write_all(&buffer).expect("room on the disk");
-            buffer.clear();
-        }
-        buffer.extend_from_slice(black_box(&record));
-    }
-    file.write_all(&buffer).expect("room on the disk");
 }
 
 fn copies(bench: &mut Bench<'_>) {

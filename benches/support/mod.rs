@@ -5,9 +5,12 @@
 //! ```
 //!
 //! What slows the machine down for a while slows all cases down alike, so that their ratios stay true. Every
-//! result is a line `figure: ..`, which `.ci/run` and `.ci/proof` collect. `ANNALS_PROOF` sets the rounds.
+//! result is a line `figure: ..`, which `.ci/run` and `.ci/proof` collect. `ANNALS_PROOF` sets the rounds, and
+//! `--quick` makes them few.
 
 #![allow(dead_code, unreachable_pub, reason = "each bench uses its part")]
+
+pub mod limits;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -111,12 +114,15 @@ fn rounds() -> usize {
     sized(3, 5, 11)
 }
 
-/// The one of the three that the size of this run asks for.
+/// The one of the three that the size of this run asks for: `--quick`, else `ANNALS_PROOF`.
 pub fn sized<T>(quick: T, ci: T, full: T) -> T {
+    if std::env::args().any(|argument| argument == "--quick") {
+        return quick;
+    }
     match std::env::var("ANNALS_PROOF").as_deref() {
         Ok("full") => full,
-        Ok("ci") => ci,
-        _ => quick,
+        Ok("quick") => quick,
+        _ => ci,
     }
 }
 

@@ -466,8 +466,8 @@ mod real {
         reader.reserve(1 << 20).unwrap();
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let path = file.path().display().to_string();
-        let of_file = maps.lines().skip_while(|line| !line.ends_with(&path));
-        let present = of_file.skip_while(|line| !line.starts_with("Rss:")).next().expect("a map has a size");
+        let mut of_file = maps.lines().skip_while(|line| !line.ends_with(&path));
+        let present = of_file.find(|line| line.starts_with("Rss:")).expect("a map has a size");
         assert_eq!(present.split_whitespace().nth(1), Some("1024"), "{present}");
     }
 

@@ -1,5 +1,6 @@
 //! What the format promises, checked against a second encoder and decoder that were written without the first.
 
+use super::batch_header::{IDENTITY_LEN, Producer};
 use super::*;
 use crate::{Error, ErrorKind, Offset, Position};
 

@@ -8,6 +8,7 @@
 //! ```
 
 mod active;
+mod checkpoint;
 mod digest;
 mod fields;
 mod frame;
@@ -17,16 +18,18 @@ pub(crate) mod index;
 mod name;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
+mod prepared;
 mod reserve;
+mod tail;
 mod tail_mark;
 mod walk;
 
-pub(crate) use active::{
-    ActiveSegment, Checkpoint, PreparedSegment, Room, SealedTail, SegmentPlan, SegmentWrite, punch_beyond,
-};
+pub(crate) use active::{ActiveSegment, Room, SealedTail, punch_beyond};
+pub(crate) use checkpoint::Checkpoint;
 pub(crate) use digest::Digest;
 pub use handle::Segment;
 pub(crate) use handle::{Opened, Seal, SegmentAccess, SegmentParts, read_header};
+pub(crate) use prepared::{PreparedSegment, SegmentPlan, SegmentWrite};
 pub(crate) use reserve::ReserveSteps;
 pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
 

@@ -35,6 +35,7 @@ use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
 };
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
@@ -124,7 +125,9 @@ impl Recovery<'_> {
         // First of all, so that their names are free.
         self.remove(self.leftovers(&inventory, &manifest))?;
         let recovered = match decision.act {
-            Act::CopyUnproved => rebuild::extend(self, file, manifest, &inventory, end)?,
+            Act::CopyUnproved if !planted(Bug::NoCopyOfTail) => {
+                rebuild::extend(self, file, manifest, &inventory, end)?
+            }
             Act::CutAndCopy => rebuild::cut(self, file, manifest, &inventory, end)?,
             _ => rebuild::keep(self, file, manifest, &inventory, end)?,
         };
@@ -287,6 +290,15 @@ impl Recovery<'_> {
     fn leftovers(&self, inventory: &Inventory, manifest: &Manifest) -> Vec<String> {
         let mut names: Vec<String> =
             inventory.unlisted(manifest).into_iter().map(|file| file.name.clone()).collect();
+        if planted(Bug::PreparedIsLeftover) {
+            names.extend(
+                manifest
+                    .segments
+                    .iter()
+                    .filter(|entry| entry.state == SegmentState::Prepared)
+                    .map(|entry| FileName::Next { sequence: entry.sequence }.to_string()),
+            );
+        }
         for name in inventory.strange.keys() {
             // A file without a good header under a name that only a segment in the making has.
             if let Some(FileName::Next { sequence }) = FileName::parse(name)

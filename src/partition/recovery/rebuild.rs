@@ -14,7 +14,7 @@ use crate::segment::{
     ActiveSegment, Digest, FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment,
     SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 
@@ -86,8 +86,6 @@ pub(super) fn keep(
         file.commit(&mut manifest)?;
         recovery.changed = true;
     }
-    // Whoever made these names may have died before they were synced.
-    file.confirm()?;
     let sealed = recovery.sealed(&manifest, inventory)?;
     let mut tails = end.tails.into_iter().skip(last);
     let Some((found, entry, tail)) = tails.next() else {
@@ -101,6 +99,9 @@ pub(super) fn keep(
     let mut checkpoint = tail.walk.end;
     if let Some(mark) = &tail.beyond.mark {
         checkpoint.last_append_time = checkpoint.last_append_time.max(mark.last_append_time);
+        if planted(Bug::ForgetsAppendTime) {
+            checkpoint.last_append_time = recovery.options.clock.now();
+        }
     } else if checkpoint.position > entry.end {
         checkpoint.last_append_time = recovery.options.clock.now();
     }

@@ -13,7 +13,9 @@
 //!
 //! An index is a cache: what is missing or damaged is rebuilt by walking the log.
 //!
+//! ```text
 //!     IndexWriter ──push──▶ shared tables ◀──floor, first_candidate── Index (Clone)
+//! ```
 
 #![cfg_attr(
     not(test),

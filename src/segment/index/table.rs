@@ -10,8 +10,8 @@ pub(super) struct Table {
     pub(super) owner: IndexOwner,
     /// Strictly growing in both fields.
     pub(super) places: Vec<Place>,
-    /// For each place the latest timestamp of all batches before it, or, behind a truncation, a later one.
-    /// Never falls; begins with the earliest there is.
+    /// For each place the latest timestamp of all batches before it, or a later one where that was all that an
+    /// index file could say. Never falls; begins with the earliest there is.
     pub(super) before: Vec<Timestamp>,
     pub(super) latest: Latest,
 }
@@ -43,7 +43,7 @@ impl Table {
     pub(super) fn push(&mut self, offset: Offset, position: Position, latest_before: Timestamp) {
         let relative = offset.get().checked_sub(self.owner.first_offset.get());
         if let Some(relative_offset) = relative.and_then(|relative| u32::try_from(relative).ok()) {
-            // Nothing lies before the first batch.
+            // Nothing lies before the first batch, though an index file may have named a later timestamp.
             let before = if self.before.is_empty() { Timestamp::MIN } else { latest_before };
             self.places.push(Place { relative_offset, position });
             self.before.push(before);
