@@ -46,10 +46,13 @@ impl Shared {
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
         // From here on no append may come in between, so the append lock stays taken.
+        let end = cut.end.next_offset;
         let result = self.carry_out(&mut admin, &mut writer, cut);
         if let Err(error) = &result
-            && error.kind() != ErrorKind::NoSpace
+            && (error.kind() != ErrorKind::NoSpace || !admin.file.is_usable())
         {
+            // Whether the manifest took it back is not known: what was durable behind the cut may be gone.
+            self.commit.restart(end.get().min(self.commit.durable()));
             writer.poison(error);
             self.commit.fail(error);
         }
@@ -77,7 +80,7 @@ impl Shared {
 
     fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {
         let end = cut.end.next_offset;
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
@@ -92,8 +95,9 @@ impl Shared {
         let start = fresh.end().position;
         fresh.advance_durable(start);
         let gone = self.install(writer, fresh, cut);
-        gone.iter().try_for_each(|segment| self.unlink(segment))?;
-        self.name_by_offset(writer.active.segment())?;
+        // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
+        gone.iter().for_each(|segment| drop(self.unlink(segment)));
+        drop(self.name_by_offset(writer.active.segment()));
         Ok(end)
     }
 
