@@ -99,14 +99,18 @@ impl Shared {
 
     /// Has a next segment ready. The manifest has room for one, so the segment before is sealed first.
     pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
-        self.seal_previous_locked(admin)?;
-        {
+        loop {
+            self.seal_previous_locked(admin)?;
             let mut writer = self.writer.lock();
             writer.usable(self)?;
             if writer.next.is_some() {
                 return Ok(());
             }
-            writer.changed = true;
+            // An append may have taken the next segment, and left one to be sealed, since that was done.
+            if writer.sealing.is_none() {
+                writer.changed = true;
+                break;
+            }
         }
         let least = u64::from(SEGMENT_HEADER_LEN);
         if !self.fits_cap(&self.writer.lock(), least) {
