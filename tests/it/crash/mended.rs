@@ -104,9 +104,10 @@ fn a_roll_goes_on_after_the_sync_of_a_name_failed() {
 #[test]
 fn a_poisoned_log_reserves_nothing() {
     let disk = SimDisk::new();
-    let log = open(&disk, 1);
-    append(&log, Durability::Written, &[1; 5_000]);
-    append(&log, Durability::Written, &[1; 5_000]);
+    let log = options(1).segment_bytes_max(1 << 20).open_in(disk.root()).expect("a fresh disk");
+    for _ in 0..12 {
+        append(&log, Durability::Written, &[1; 4_000]);
+    }
     disk.inject(Fault::new(Failure::Io).on(Op::Sync));
     assert!(log.flush().wait().is_err());
     let before = disk.counts();
