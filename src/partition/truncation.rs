@@ -79,7 +79,7 @@ impl Shared {
 
     fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {
         let end = cut.end.next_offset;
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
@@ -94,8 +94,9 @@ impl Shared {
         let start = fresh.end().position;
         fresh.advance_durable(start);
         let gone = self.install(writer, fresh, cut);
-        gone.iter().try_for_each(|segment| self.unlink(segment))?;
-        self.name_by_offset(writer.active.segment())?;
+        // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
+        gone.iter().for_each(|segment| drop(self.unlink(segment)));
+        drop(self.name_by_offset(writer.active.segment()));
         Ok(end)
     }
 

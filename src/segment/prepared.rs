@@ -57,11 +57,11 @@ impl PreparedSegment {
         let path = plan.dir.path().join(&plan.name);
         let file =
             plan.dir.create(&plan.name).map_err(|error| Error::io("create the segment", &path, error))?;
-        let written = io::write_all(&*file, &plan.header.encode(), 0)
+        let made = io::write_all(&*file, &plan.header.encode(), 0)
             .and_then(|()| file.sync())
             .map_err(|error| Error::io("write the segment header of", &path, error))
             .and_then(|()| sync_name(&*plan.dir));
-        if let Err(error) = written {
+        if let Err(error) = made {
             // Nothing refers to the file yet, so a half-written one need not stay. If it does, the next open
             // removes it.
             drop(plan.dir.remove(&plan.name));
