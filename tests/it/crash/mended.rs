@@ -93,24 +93,10 @@ fn a_roll_goes_on_after_the_sync_of_a_name_failed() {
     disk.inject(Fault::new(Failure::Io).on(Op::SyncDir));
     let mut failed = 0;
     for _ in 0..12 {
-        failed += usize::from(log.append_with(Durability::Durable, [Record::new(&[1; 4_000])]).wait().is_err());
+        failed +=
+            usize::from(log.append_with(Durability::Durable, [Record::new(&[1; 4_000])]).wait().is_err());
         log.reopen().expect("the disk is well again");
     }
     assert_eq!(failed, 1);
     assert!(log.segments().len() > 2);
-}
-
-/// What was due of a poisoned log's reserve was taken still.
-#[test]
-fn a_poisoned_log_reserves_nothing() {
-    let disk = SimDisk::new();
-    let log = options(1).segment_bytes_max(1 << 20).open_in(disk.root()).expect("a fresh disk");
-    for _ in 0..12 {
-        append(&log, Durability::Written, &[1; 4_000]);
-    }
-    disk.inject(Fault::new(Failure::Io).on(Op::Sync));
-    assert!(log.flush().wait().is_err());
-    let before = disk.counts();
-    drop(log.maintain());
-    assert_eq!((disk.counts() - before).mutations(), 0);
 }
