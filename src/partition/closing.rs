@@ -16,15 +16,12 @@ impl Shared {
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
-        let mut admin = self.admin.lock();
-        if self.is_closed() {
-            return Ok(());
-        }
+        let Ok(mut admin) = self.administer() else { return Ok(()) };
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
+        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
         drop(admin);
-        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
@@ -34,7 +31,7 @@ impl Shared {
     /// Makes all of it durable, and the next open quick.
     fn finish(&self, admin: &mut Admin) -> Result<()> {
         self.seal_previous_locked(admin)?;
-        self.commit.wait(self.log_end().get(), self)?;
+        self.commit.wait_quietly(self.written_goal(), self)?;
         // Appends that come in now find the state closed or are synced below.
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -57,6 +54,7 @@ impl Shared {
         sync(&writer)?;
         let opened = writer.active.opened().clone();
         writer.active.advance_durable(end.position);
+        self.commit.reach(end.next_offset.get());
         let active = writer.active.segment().clone();
         let next = writer.next.take();
         drop(writer);

@@ -22,10 +22,11 @@ impl Shared {
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
-        self.reserve_if_due()?;
-        self.seal_previous()?;
-        self.prepare_if_due()?;
-        self.enforce_retention()
+        self.writer.lock().usable(self)?;
+        // A full disk must not keep retention from making room on it: all is tried, and the first error told.
+        let tried =
+            [self.reserve_if_due(), self.seal_previous(), self.prepare_if_due(), self.enforce_retention()];
+        tried.into_iter().collect()
     }
 
     /// Asks for a sync of what has been written for too long, or is too much.
@@ -41,9 +42,9 @@ impl Shared {
             if !is_due && writer.unsynced_bytes() < UNSYNCED_BYTES_MAX {
                 return;
             }
-            writer.active.end().next_offset
+            self.commit.goal(writer.active.end().next_offset.get())
         };
-        self.commit.demand(goal.get());
+        self.commit.demand(goal);
     }
 
     /// Takes the next step of the reserve before an append has to.

@@ -29,10 +29,10 @@ impl Shared {
     /// Takes back the batches that reach beyond `to`; returns the new log end.
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut writer = loop {
             self.seal_previous_locked(&mut admin)?;
-            self.commit.wait(self.log_end().get(), self)?;
+            self.commit.wait_quietly(self.written_goal(), self)?;
             let writer = self.writer.lock();
             writer.usable(self)?;
             // An append may have rolled since.
@@ -50,8 +50,7 @@ impl Shared {
         if let Err(error) = &result
             && error.kind() != ErrorKind::NoSpace
         {
-            writer.poison(error);
-            self.commit.fail(error);
+            self.poison_locked(&mut writer, error);
         }
         result
     }

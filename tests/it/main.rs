@@ -8,5 +8,6 @@ mod basics;
 mod damage;
 mod damage_sample;
 mod honest_simulation;
+mod interplay;
 mod loop_disk;
 mod proof;
