@@ -3,7 +3,8 @@
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, Op, SimDisk};
 use annals::{
-    Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record, Retention, Timestamp,
+    Batch, BatchLimits, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record,
+    Retention, Timestamp,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -161,6 +162,35 @@ fn a_reopened_partition_answers_its_waiters() {
     log.reopen().expect("the disk is well again");
     before.wait().expect("it was copied and synced");
     log.append([Record::new("d")]).wait().expect("it takes writes again");
+}
+
+/// Batches of later leaders in the new segment, before the one before it is sealed in the manifest.
+#[test]
+fn leader_epochs_that_grow_during_a_roll_are_recovered() {
+    let disk = SimDisk::new();
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    let append = |epoch: u32| {
+        let value = vec![b'x'; 1_000];
+        let limits = BatchLimits::new(4 << 10).expect("a limit");
+        let batch = Batch::from_records([Record::new(&value)], Timestamp::from_millis(1), limits)
+            .and_then(|batch| batch.with_base_offset(log.log_end_offset()))
+            .expect("one record")
+            .with_leader_epoch(epoch);
+        log.append_batch(&batch).wait().expect("there is room");
+    };
+    while log.segments().len() < 2 {
+        append(3);
+    }
+    append(3);
+    append(5);
+    log.maintain().expect("nothing fails");
+    append(5);
+    let end = log.log_end_offset();
+    let killed = disk.kill();
+    drop(log);
+    let log = options().open_in(killed.root()).expect("the log is whole");
+    assert_eq!(log.log_end_offset(), end);
+    assert_eq!(log.recovery_report().rows, [7]);
 }
 
 #[test]
