@@ -183,9 +183,9 @@ impl Shared {
     }
 
     pub(super) fn seal_previous_locked(&self, admin: &mut Admin) -> Result<()> {
-        let (old, goal) = match &self.writer.lock().sealing {
+        let (old, goal, leader_epoch) = match &self.writer.lock().sealing {
             None => return Ok(()),
-            Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
+            Some(sealing) => (sealing.segment().clone(), sealing.end_offset(), sealing.leader_epoch()),
         };
         self.commit.wait(goal.get(), self)?;
         let (active, seal) = {
@@ -196,7 +196,8 @@ impl Shared {
         let Some(seal) = seal else { return Ok(()) };
         let mut changed = admin.manifest.clone();
         changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
-        changed.leader_epoch = self.writer.lock().active.end().leader_epoch;
+        // That of the recovery point, which is the start of the active segment: its batches may be of later ones.
+        changed.leader_epoch = leader_epoch;
         changed.segments.push(SegmentEntry::at_end(
             old.header(),
             SegmentState::Sealed,

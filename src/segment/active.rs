@@ -186,6 +186,7 @@ impl ActiveSegment {
         self.segment.seal(self.seal_facts());
         self.segment.set_index(Some(self.index.seal()));
         SealedTail {
+            leader_epoch: self.end.leader_epoch,
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
@@ -202,9 +203,16 @@ pub(crate) struct SealedTail {
     durable: Publisher,
     /// Nothing was reserved beyond this.
     reserved: u64,
+    /// Of its last batch.
+    leader_epoch: u32,
 }
 
 impl SealedTail {
+    /// The leader epoch at its end, where the next segment begins.
+    pub(crate) fn leader_epoch(&self) -> u32 {
+        self.leader_epoch
+    }
+
     pub(crate) fn segment(&self) -> &Arc<Segment> {
         &self.segment
     }

@@ -11,5 +11,6 @@ mod damage_salvage;
 mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
+mod model;
 mod proof;
 mod semantics;
