@@ -186,11 +186,11 @@ impl ActiveSegment {
         self.segment.seal(self.seal_facts());
         self.segment.set_index(Some(self.index.seal()));
         SealedTail {
-            leader_epoch: self.end.leader_epoch,
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
             reserved: self.capacity,
+            leader_epoch: self.end.leader_epoch,
         }
     }
 }
@@ -203,16 +203,10 @@ pub(crate) struct SealedTail {
     durable: Publisher,
     /// Nothing was reserved beyond this.
     reserved: u64,
-    /// Of its last batch.
     leader_epoch: u32,
 }
 
 impl SealedTail {
-    /// The leader epoch at its end, where the next segment begins.
-    pub(crate) fn leader_epoch(&self) -> u32 {
-        self.leader_epoch
-    }
-
     pub(crate) fn segment(&self) -> &Arc<Segment> {
         &self.segment
     }
@@ -224,6 +218,11 @@ impl SealedTail {
     /// End of its offsets.
     pub(crate) fn end_offset(&self) -> Offset {
         self.segment.end_offset().unwrap_or(self.segment.first_offset())
+    }
+
+    /// The leader epoch of its last batch.
+    pub(crate) fn leader_epoch(&self) -> u32 {
+        self.leader_epoch
     }
 
     pub(crate) fn is_durable(&self) -> bool {
