@@ -72,8 +72,19 @@ impl Shared {
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);
             return Ok(Cut { whole: 0, through: None, end });
         }
-        let through = (end.next_offset > segment.first_offset()).then(|| (segment.clone(), end));
-        Ok(Cut { whole: at, through, end })
+        if end.next_offset > segment.first_offset() {
+            return Ok(Cut { whole: at, through: Some((segment.clone(), end)), end });
+        }
+        // The cut is between two segments: the one before says which epoch the log is in.
+        let before = at.checked_sub(1).and_then(|before| view.segments.get(before));
+        let leader_epoch = match before {
+            Some(before) => {
+                let start = Checkpoint::start(before.first_offset(), 0, end.last_append_time);
+                walk_to(before, start, to)?.leader_epoch
+            }
+            None => end.leader_epoch,
+        };
+        Ok(Cut { whole: at, through: None, end: Checkpoint { leader_epoch, ..end } })
     }
 
     fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {

@@ -14,6 +14,7 @@ mod faults_run;
 mod honest_simulation;
 mod interplay;
 mod loop_disk;
+mod model;
 mod proof;
 mod regressions;
 mod semantics;
