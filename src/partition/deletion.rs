@@ -43,6 +43,7 @@ impl Shared {
         if let Some(entry) = admin.manifest.segments.iter_mut().find(is_active) {
             let (state, seal) = (entry.state, Seal::from(end));
             *entry = SegmentEntry::at_end(active.header(), state, active.first_offset(), &seal);
+            admin.manifest.leader_epoch = end.leader_epoch;
         }
         Ok(())
     }

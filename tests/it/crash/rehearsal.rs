@@ -4,9 +4,10 @@ use super::examine::read_all;
 use super::history::{Found, History, Moment, Submitted, offset};
 use super::workload::{Act, BEGIN, Workload, clock};
 use annals::clock::{Clock, ManualClock};
-use annals::io::{Fault, Failure, FailedSync, Op, Recording, SimDisk};
+use annals::io::{FailedSync, Failure, Fault, Op, Recording, SimDisk};
 use annals::{
-    Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result, Timestamp, TimestampSource,
+    Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result,
+    Timestamp, TimestampSource,
 };
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl<'w> Stage<'w> {
         disk.set_maps(workload.maps);
         prepare(&disk);
         disk.record();
-        let log = workload.options(seed, &clock).open_in(disk.root()).expect("an empty disk holds a new partition");
+        let log =
+            workload.options(seed, &clock).open_in(disk.root()).expect("an empty disk holds a new partition");
         let random = fastrand::Rng::with_seed(seed);
         let mut stage =
             Self { workload, disk, clock, log, history: History::new(), random, seed, opens: 0, epoch: 0 };
@@ -104,7 +106,7 @@ impl<'w> Stage<'w> {
     }
 
     /// What was found is the log from now on.
-    fn note_line(&mut self, line: usize) {
+    pub fn note_line(&mut self, line: usize) {
         let last = self.history.last();
         let end = self.log.log_end_offset().get();
         let start = self.log.log_start_offset().get();
@@ -116,12 +118,17 @@ impl<'w> Stage<'w> {
     /// Makes and submits a batch.
     pub fn append(&mut self, level: Durability) -> Result<annals::Pending<Appended>> {
         let count = self.random.usize(self.workload.batch.0..=self.workload.batch.1);
-        let first = self.invent(count, self.epoch);
+        let first = self.invent(count, self.last_epoch());
         let records = &self.history.records[first..];
         let pending = self.log.append_with(level, records.iter().map(Submitted::as_record));
         let stored = self.log.log_end_offset().get();
         self.submit(first, stored);
         Ok(pending)
+    }
+
+    /// The leader epoch that a batch without one of its own gets: that of the last one.
+    fn last_epoch(&self) -> u32 {
+        self.history.line().last().map_or(0, |number| self.history.records[*number as usize].epoch)
     }
 
     /// The batch from number `first` on has been offered to the log, which ends at `stored` now.
@@ -159,7 +166,13 @@ impl<'w> Stage<'w> {
                 _ => now,
             };
             let key = self.random.bool().then(|| number.to_be_bytes());
-            self.history.records.push(Submitted { value, key, timestamp, ends_batch: at + 1 == count, epoch });
+            self.history.records.push(Submitted {
+                value,
+                key,
+                timestamp,
+                ends_batch: at + 1 == count,
+                epoch,
+            });
         }
         first
     }
@@ -188,7 +201,8 @@ impl<'w> Stage<'w> {
         let first = self.invent(count, self.epoch);
         let records = self.history.records[first..].iter().map(Submitted::as_record);
         let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
-        let batch = Batch::from_records(records, self.clock.now(), limits).expect("the workload keeps to the limit");
+        let batch =
+            Batch::from_records(records, self.clock.now(), limits).expect("the workload keeps to the limit");
         let end = offset(self.history.line().len() as u64);
         let batch = batch.with_base_offset(end).expect("few records").with_leader_epoch(self.epoch);
         let pending = self.log.append_batch(&batch);
@@ -232,18 +246,35 @@ impl<'w> Stage<'w> {
 
     fn close_and_open(&mut self) {
         self.log.close().expect("nothing fails");
-        self.opens += 1;
-        let options = self.workload.options(self.seed ^ self.opens << 32, &self.clock);
-        self.log = options.open_in(self.disk.root()).expect("what was closed opens");
+        self.open_anew().expect("what was closed opens");
         let end = self.history.line().len() as u64;
         assert_eq!(self.log.log_end_offset().get(), end, "a clean close keeps everything");
+    }
+
+    /// Opens the log as another process would.
+    pub fn open_anew(&mut self) -> Result<()> {
+        self.opens += 1;
+        let options = self.workload.options(self.seed ^ self.opens << 32, &self.clock);
+        self.log = options.open_in(self.disk.root())?;
+        Ok(())
+    }
+
+    /// Where the last batch ends that lies wholly before `to`.
+    pub fn batch_end(&self, to: u64) -> u64 {
+        let line = &self.history.line()[..usize::try_from(to).expect("few records")];
+        let ends_batch = |number: &u32| self.history.records[*number as usize].ends_batch;
+        line.iter().rposition(ends_batch).map_or(0, |last| last as u64 + 1)
     }
 
     fn fail_a_sync(&mut self) {
         drop(self.append(Durability::Written));
         self.note();
         self.doubt_what_is_written();
-        self.disk.set_failed_sync(if self.random.bool() { FailedSync::CacheKeeps } else { FailedSync::CacheReverts });
+        self.disk.set_failed_sync(if self.random.bool() {
+            FailedSync::CacheKeeps
+        } else {
+            FailedSync::CacheReverts
+        });
         self.disk.inject(Fault::new(Failure::Io).on(Op::Sync));
         let failed = self.log.flush().wait();
         self.disk.clear_faults();
@@ -280,7 +311,8 @@ impl<'w> Stage<'w> {
         self.note();
         let last = self.history.last();
         let durable = self.log.read(offset(last.start)).level(ReadLevel::Durable);
-        let shown: usize = durable.map(|records| records.expect("what was appended can be read").iter().count()).sum();
+        let shown: usize =
+            durable.map(|records| records.expect("what was appended can be read").iter().count()).sum();
         assert_eq!(last.start + shown as u64, self.log.durable_offset().get());
         let found = self.found();
         assert_eq!((found.start, found.end), (last.start, self.history.line().len() as u64));
