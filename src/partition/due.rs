@@ -52,7 +52,10 @@ impl Shared {
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();
-            writer.reserve_called = false;
+            if !std::mem::take(&mut writer.reserve_called) {
+                // Nothing was appended since the last step, so that an idle partition takes no more.
+                return Ok(());
+            }
             match writer.active.reserve_due(now) {
                 Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
                     Some((writer.active.opened().clone(), to))

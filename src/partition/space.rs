@@ -72,9 +72,10 @@ impl Shared {
         let sealing = writer
             .sealing
             .as_ref()
-            .map_or(0, |sealing| sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes()));
-        let reserved = writer.active.reserved().next_multiple_of(BLOCK);
-        let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(u64::from(SEGMENT_HEADER_LEN)));
+            .map_or(0, |sealing| sealing.opened().disk_bytes().saturating_sub(sealing.segment().len_bytes()));
+        let reserved = writer.active.opened().disk_bytes().next_multiple_of(BLOCK);
+        let next =
+            writer.next.as_ref().map_or(0, |next| next.disk_bytes().max(u64::from(SEGMENT_HEADER_LEN)));
         // Two slots of the manifest, which grow with the number of segments, and the lock.
         let manifest = (view.segments.len() as u64 * 56 + BLOCK).next_power_of_two() * 2 + BLOCK;
         sealed + sealing + reserved + index_bytes(reserved) + next + manifest + self.pinned.bytes()
