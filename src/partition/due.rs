@@ -52,9 +52,9 @@ impl Shared {
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();
-            writer.reserve_called = false;
-            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
-            if writer.usable(self).is_err() {
+            // Nothing was appended since the last step, so that an idle partition takes no more; and nobody appends
+            // to a poisoned log.
+            if !std::mem::take(&mut writer.reserve_called) || writer.usable(self).is_err() {
                 return Ok(());
             }
             match writer.active.reserve_due(now) {
