@@ -14,6 +14,8 @@ mod faults_run;
 mod honest_simulation;
 mod loop_disk;
 mod model;
+#[cfg(annals_planted)]
+mod planted;
 mod proof;
 mod regressions;
 mod semantics;
