@@ -90,7 +90,10 @@ impl Shared {
             let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
             sealing.opened().reserved().next_multiple_of(BLOCK).saturating_sub(len)
         });
-        let next = writer.next.as_ref().map_or(0, |next| log_bytes(next.reserved().max(u64::from(SEGMENT_HEADER_LEN))));
+        let next = writer
+            .next
+            .as_ref()
+            .map_or(0, |next| log_bytes(next.reserved().max(u64::from(SEGMENT_HEADER_LEN))));
         let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
         let lock = BLOCK;
         sealed

@@ -77,7 +77,8 @@ fn first_failure(bug: &str) -> Option<Found> {
     let status = child.wait().expect("it was started here");
     let after = started.elapsed();
     let aborted = failure.is_none() && after < LIMIT && !status.success();
-    let test = failure.or_else(|| aborted.then(|| format!("test (the whole process, {status})  ... FAILED")))?;
+    let test =
+        failure.or_else(|| aborted.then(|| format!("test (the whole process, {status})  ... FAILED")))?;
     let test = test.trim_start_matches("test ").split(" ... ").next().unwrap_or_default().to_owned();
     Some(Found { test, after })
 }

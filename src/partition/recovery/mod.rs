@@ -32,7 +32,9 @@ use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
 use super::options::{Identity, OnDamage};
 use crate::io::Dir;
-use crate::segment::{ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk};
+use crate::segment::{
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
+};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;

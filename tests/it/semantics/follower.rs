@@ -134,7 +134,9 @@ fn a_follower_beside_a_busy_writer_never_sees_what_was_not_there() {
         });
         let mut last = 0;
         while last < 599 {
-            follower.wait_past(ReadLevel::Durable, at(last), Duration::from_secs(20)).expect("it can be read");
+            follower
+                .wait_past(ReadLevel::Durable, at(last), Duration::from_secs(20))
+                .expect("it can be read");
             let from = follower.log_start_offset().get().max(last);
             match drain(&mut follower.read(at(from))) {
                 Ok(found) => {

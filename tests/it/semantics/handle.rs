@@ -4,8 +4,8 @@ use super::{Alarm, PATIENCE, START, append, at, block_on, drain, offsets, option
 use annals::clock::ManualClock;
 use annals::io::{Op, SimDisk};
 use annals::{
-    Batch, BatchLimits, Durability, ErrorKind, Follower, Maintenance, Partition, Pending, ReadLevel, Reader, Record,
-    Records, Segment,
+    Batch, BatchLimits, Durability, ErrorKind, Follower, Maintenance, Partition, Pending, ReadLevel, Reader,
+    Record, Records, Segment,
 };
 use std::sync::Arc;
 use std::task::Poll;
@@ -94,7 +94,10 @@ fn a_waiter_is_woken_by_the_append_it_waits_for() {
                         block_on(past).expect("no failure");
                     } else {
                         let mut past = past;
-                        assert!(past.wait_for(PATIENCE).expect("no failure").is_some(), "not woken at {offset}");
+                        assert!(
+                            past.wait_for(PATIENCE).expect("no failure").is_some(),
+                            "not woken at {offset}"
+                        );
                     }
                 }
             })
@@ -110,9 +113,11 @@ fn close_wakes_everybody_and_keeps_what_was_written() {
         let (disk, clock) = (SimDisk::new(), ManualClock::new(START));
         let log = options(&clock).maintenance(maintenance).open_in(disk.root()).expect("an empty disk");
         append(&log, Durability::Written, 0..5, 10);
-        let records = log.read(at(0)).level(ReadLevel::Written).next().expect("there are some").expect("readable");
+        let records =
+            log.read(at(0)).level(ReadLevel::Written).next().expect("there are some").expect("readable");
         let alarms = [(); 2].map(|()| Arc::new(Alarm::default()));
-        let mut waiting = [ReadLevel::Written, ReadLevel::Durable].map(|level| log.wait_past_at(level, at(5)));
+        let mut waiting =
+            [ReadLevel::Written, ReadLevel::Durable].map(|level| log.wait_past_at(level, at(5)));
         for (alarm, past) in alarms.iter().zip(&mut waiting) {
             assert!(alarm.poll(past).is_pending());
         }
@@ -138,7 +143,9 @@ fn close_wakes_everybody_and_keeps_what_was_written() {
             assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
         }
         assert_eq!(records.iter().count(), 5, "records that are out stay valid");
-        let log = options(&clock).open_in(disk.power_cut(|_| annals::io::Fate::Lost).root()).expect("it was closed");
+        let log = options(&clock)
+            .open_in(disk.power_cut(|_| annals::io::Fate::Lost).root())
+            .expect("it was closed");
         assert_eq!(offsets(&log, ReadLevel::Durable, 0), [0, 1, 2, 3, 4]);
     }
 }
@@ -262,7 +269,8 @@ fn in_order(log: &Partition, level: ReadLevel) {
     while count < 900 {
         for (offset, value) in drain(&mut reader).expect("each batch is whole") {
             assert_eq!(offset, count);
-            let digits: String = value.iter().take_while(|byte| byte.is_ascii_digit()).map(|b| char::from(*b)).collect();
+            let digits: String =
+                value.iter().take_while(|byte| byte.is_ascii_digit()).map(|b| char::from(*b)).collect();
             let number: u64 = digits.parse().expect("it begins with its number");
             let producer = usize::try_from(number / 1_000).expect("there are three");
             let expected = (number % 1_000, count % 2);

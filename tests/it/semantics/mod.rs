@@ -18,7 +18,8 @@ mod visibility;
 use annals::clock::ManualClock;
 use annals::io::SimDisk;
 use annals::{
-    Durability, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Reader, Record, Result, Timestamp,
+    Durability, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Reader, Record, Result,
+    Timestamp,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -63,7 +64,8 @@ fn value(number: u64, len: usize) -> Vec<u8> {
 /// Appends values with these numbers, one a batch, as durable as `level` says.
 fn append(log: &Partition, level: Durability, numbers: std::ops::Range<u64>, len: usize) {
     for number in numbers {
-        let appended = log.append_with(level, [Record::new(&value(number, len))]).wait().expect("there is room");
+        let appended =
+            log.append_with(level, [Record::new(&value(number, len))]).wait().expect("there is room");
         assert_eq!(appended.base_offset().get(), number, "these tests count offsets and values alike");
     }
 }

@@ -98,7 +98,8 @@ fn the_first_batch_comes_even_above_the_byte_limit() {
     }
     for from in 0..5 {
         let found = drain(&mut log.read(at(from))).expect("each can be read");
-        let expected: Vec<_> = (from..5).zip(&lens[from as usize..]).map(|(n, len)| (n, value(n, *len))).collect();
+        let expected: Vec<_> =
+            (from..5).zip(&lens[from as usize..]).map(|(n, len)| (n, value(n, *len))).collect();
         assert!(found == expected, "from {from}");
     }
 }

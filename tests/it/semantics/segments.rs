@@ -22,11 +22,17 @@ fn retention_by_size_leaves_at_least_that_much() {
             let left: u64 = after.iter().map(|segment| segment.len_bytes()).sum();
             assert!(left >= floor.min(before.iter().sum()), "floor {floor}: {left} bytes are left");
             let next = after.first().map_or(0, |oldest| oldest.len_bytes());
-            assert!(after.len() == 1 || left - next < floor, "floor {floor}: {left} bytes, more than is asked for");
+            assert!(
+                after.len() == 1 || left - next < floor,
+                "floor {floor}: {left} bytes, more than is asked for"
+            );
             let start = log.log_start_offset();
             assert!(start >= highest, "the log start went back");
             highest = start;
-            assert_eq!(offsets(&log, ReadLevel::Durable, start.get()), (start.get()..=number).collect::<Vec<_>>());
+            assert_eq!(
+                offsets(&log, ReadLevel::Durable, start.get()),
+                (start.get()..=number).collect::<Vec<_>>()
+            );
         }
         assert!(highest > at(0), "floor {floor}: nothing was ever deleted");
     }
@@ -110,7 +116,8 @@ fn a_spoilt_index_is_rebuilt_and_answers_like_a_scan() {
     for name in &indexes {
         let whole = disk.read(name).expect("it is there");
         let len = whole.len();
-        let mut spoilt: Vec<Vec<u8>> = vec![Vec::new(), whole[..len / 2].to_vec(), [&whole[..], &[0; 64]].concat()];
+        let mut spoilt: Vec<Vec<u8>> =
+            vec![Vec::new(), whole[..len / 2].to_vec(), [&whole[..], &[0; 64]].concat()];
         spoilt.push([&whole[..len - 8], &[0; 8]].concat());
         spoilt.push([&whole[..], &whole[len - 16..]].concat());
         spoilt.push(other.clone());
@@ -242,7 +249,10 @@ fn beside_a_deleter() {
                         match drain(&mut log.read(from)) {
                             Ok(found) => {
                                 let expected = from.get()..from.get() + found.len() as u64;
-                                assert!(found.iter().map(|(offset, _)| *offset).eq(expected), "a gap from {from} on");
+                                assert!(
+                                    found.iter().map(|(offset, _)| *offset).eq(expected),
+                                    "a gap from {from} on"
+                                );
                             }
                             Err(error) => assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}"),
                         }

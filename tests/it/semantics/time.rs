@@ -40,15 +40,25 @@ fn offset_for_time_is_the_first_record_at_or_after() {
 #[test]
 fn far_stamps_neither_keep_nor_expire_a_segment() {
     let clock = ManualClock::new(START);
-    let open = || options(&clock).retention(Retention::Age(HOUR)).open_in(SimDisk::new().root()).expect("empty");
-    let far = [Timestamp::from_millis(0), Timestamp::from_millis(-1), Timestamp::MAX, START.saturating_add(HOUR * 99_999)];
+    let open =
+        || options(&clock).retention(Retention::Age(HOUR)).open_in(SimDisk::new().root()).expect("empty");
+    let far = [
+        Timestamp::from_millis(0),
+        Timestamp::from_millis(-1),
+        Timestamp::MAX,
+        START.saturating_add(HOUR * 99_999),
+    ];
     for stamp in far {
         let log = open();
         log.append([Record::new("a").timestamp(stamp)]).wait().expect("there is room");
         append(&log, Durability::Durable, 1..100, 300);
         clock.advance(HOUR / 2);
         log.maintain().expect("nothing fails");
-        assert_eq!(offsets(&log, ReadLevel::Durable, 0).len(), 100, "{stamp}: half an hour old, and it is gone");
+        assert_eq!(
+            offsets(&log, ReadLevel::Durable, 0).len(),
+            100,
+            "{stamp}: half an hour old, and it is gone"
+        );
         clock.advance(HOUR);
         log.maintain().expect("nothing fails");
         assert_eq!(log.log_start_offset(), at(100), "{stamp} keeps the log from expiring");
@@ -122,13 +132,15 @@ fn a_partition_at_log_append_time_shows_its_own_times() {
     let clock = ManualClock::new(START);
     let options = options(&clock).timestamps(TimestampSource::LogAppendTime);
     let log = options.open_in(SimDisk::new().root()).expect("an empty disk");
-    let appended = log.append([Record::new("a").timestamp(Timestamp::from_millis(5))]).wait().expect("there is room");
+    let appended =
+        log.append([Record::new("a").timestamp(Timestamp::from_millis(5))]).wait().expect("there is room");
     assert_eq!(appended.timestamp(), START);
     clock.advance(HOUR);
     log.append([Record::new("b").timestamp(Timestamp::MAX)]).wait().expect("there is room");
     let records: Vec<_> = log.read(at(0)).flat_map(|records| records.expect("it can be read")).collect();
     let stamps: Vec<_> = records.iter().map(|record| record.timestamp()).collect();
     assert_eq!(stamps, [START, START.saturating_add(HOUR)]);
-    let found = log.offset_for_time(START.saturating_add(HOUR / 2)).expect("it can be read").expect("one is later");
+    let found =
+        log.offset_for_time(START.saturating_add(HOUR / 2)).expect("it can be read").expect("one is later");
     assert_eq!(found.offset(), at(1));
 }

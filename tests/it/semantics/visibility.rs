@@ -52,7 +52,8 @@ fn what_a_durable_reader_saw_is_never_lost_nor_replaced() {
             let image = disk.power_cuts(&PowerCuts::new(rng.u64(..)).samples(3)).last();
             disk = image.expect("a power cut leaves something");
             let log = reopen(&disk.kill(), &clock);
-            let left: BTreeMap<_, _> = drain(&mut log.read(at(0))).expect("it can be read").into_iter().collect();
+            let left: BTreeMap<_, _> =
+                drain(&mut log.read(at(0))).expect("it can be read").into_iter().collect();
             for (offset, value) in &seen {
                 assert_eq!(left.get(offset), Some(value), "offset {offset} was seen, and is lost");
             }
@@ -108,7 +109,10 @@ fn a_time_out_is_not_a_failure() {
     let log = options(&clock).maintenance(Maintenance::Threads).open_in(disk.root()).expect("an empty disk");
     disk.set_latency(Op::Sync, Duration::from_millis(300));
     let mut receipt = log.append([Record::new("a")]);
-    assert!(receipt.wait_for(Duration::from_millis(5)).expect("no failure").is_none(), "the sync takes longer");
+    assert!(
+        receipt.wait_for(Duration::from_millis(5)).expect("no failure").is_none(),
+        "the sync takes longer"
+    );
     let appended = receipt.wait().expect("and it succeeds");
     assert_eq!(appended.base_offset().get(), 0);
     assert_eq!(offsets(&log, ReadLevel::Durable, 0), [0]);
