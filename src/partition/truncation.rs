@@ -29,7 +29,7 @@ impl Shared {
     /// Takes back the batches that reach beyond `to`; returns the new log end.
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
@@ -42,8 +42,7 @@ impl Shared {
         let result = self.carry_out(&mut admin, &mut writer, cut);
         match &result {
             Err(error) if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() => {
-                writer.poison(error);
-                self.commit.fail(error);
+                self.poison_locked(&mut writer, error);
             }
             // It took place, or nothing did.
             _ => admin.doubtful_from = known_before,

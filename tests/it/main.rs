@@ -12,6 +12,7 @@ mod damage_sample;
 mod faults;
 mod faults_run;
 mod honest_simulation;
+mod interplay;
 mod loop_disk;
 mod model;
 #[cfg(annals_planted)]

@@ -182,11 +182,11 @@ impl ManifestFile {
         let bytes = manifest.encode(self.capacity);
         for slot in [self.first, self.first.other()] {
             write(&*self.file, &bytes, slot.position(self.capacity))?;
-            if slot != self.first || !planted(Bug::BothSlotsAtOnce) {
+            if !planted(Bug::SlotNotSynced) && !planted(Bug::BothSlotsAtOnce) {
                 sync(&*self.file)?;
             }
         }
-        Ok(())
+        if planted(Bug::BothSlotsAtOnce) { sync(&*self.file) } else { Ok(()) }
     }
 
     /// Sees to it that the file has a name that is on the disk, and slots of this capacity.
@@ -281,7 +281,9 @@ fn write_new(dir: &dyn Dir, manifest: &Manifest, capacity: u32) -> Result<()> {
 /// Makes the new file the manifest, for good. It is opened anew, so that errors call it by its name.
 fn put_in_place(dir: &dyn Dir) -> Result<Arc<dyn File>> {
     dir.rename(MANIFEST_NEW, MANIFEST).map_err(|error| refused(dir, "rename", MANIFEST_NEW, error))?;
-    sync_dir(dir)?;
+    if !planted(Bug::ManifestNameNotSynced) {
+        sync_dir(dir)?;
+    }
     open(dir, Access::ReadWrite)
 }
 
@@ -296,16 +298,10 @@ fn write(file: &dyn File, bytes: &[u8], position: u64) -> Result<()> {
 }
 
 fn sync(file: &dyn File) -> Result<()> {
-    if planted(Bug::SlotNotSynced) {
-        return Ok(());
-    }
     file.sync().map_err(|error| Error::io("sync", file.path(), error))
 }
 
 fn sync_dir(dir: &dyn Dir) -> Result<()> {
-    if planted(Bug::ManifestNameNotSynced) {
-        return Ok(());
-    }
     dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
 }
 

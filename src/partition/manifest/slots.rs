@@ -1,7 +1,8 @@
-//! Reading the two slots, and choosing between them.
+//! Reading the two slots, and which of them counts.
 
 use super::codec::{self, PROBE_LEN};
-use super::{Manifest, Slot, SlotFlaw, SlotReport};
+use super::file::SlotReport;
+use super::{Manifest, Slot, SlotFlaw};
 use crate::io::{File, read_full};
 use crate::segment::FrameFlaw;
 use crate::{Error, ErrorKind, Result};
@@ -21,6 +22,10 @@ pub(super) struct Found {
     pub(super) report: SlotReport,
 }
 
+/// Reads both slots, wherever the second one begins.
+///
+/// # Errors
+/// When a read fails.
 pub(super) fn read_slots(file: &dyn File) -> Result<Slots> {
     let (zero, claimed) = match read_probe(file, 0)? {
         Ok(capacity) => (read_slot(file, 0, capacity)?, Some(capacity)),

@@ -85,7 +85,13 @@ impl Examiner<'_> {
     }
 
     /// Appends a little, durably, and cuts the power.
-    fn append_on(&self, disk: &SimDisk, salt: u64, found: &Found, random: &mut fastrand::Rng) -> Result<(), String> {
+    fn append_on(
+        &self,
+        disk: &SimDisk,
+        salt: u64,
+        found: &Found,
+        random: &mut fastrand::Rng,
+    ) -> Result<(), String> {
         let log = self.open(disk, salt)?;
         let level = if random.bool() { Durability::Durable } else { Durability::Written };
         let mut count = 0;
@@ -102,7 +108,10 @@ impl Examiner<'_> {
         let log = self.open(&image, salt ^ 1)?;
         let appended = read_from(&log, found.end, |_, record| record.value() == b"appended afterwards")?;
         if appended != found.end + count {
-            return Err(format!("I1: {count} records behind {} were durable, and {appended} is the end", found.end));
+            return Err(format!(
+                "I1: {count} records behind {} were durable, and {appended} is the end",
+                found.end
+            ));
         }
         image.cut_now();
         Ok(())
@@ -144,13 +153,16 @@ impl Examiner<'_> {
         for _ in 0..4 {
             let from = random.u64(start..=end);
             read_from(log, from, |at, record| self.history.is_record(number(at), record))
-                .and_then(|reached| if reached == end { Ok(()) } else { Err(format!("{reached} is not {end}")) })
+                .and_then(
+                    |reached| if reached == end { Ok(()) } else { Err(format!("{reached} is not {end}")) },
+                )
                 .map_err(|wrong| format!("I13: read from {from}: {wrong}"))?;
             let stamp = |at: u64| self.history.records[number(at) as usize].timestamp;
             let from = if start < end { stamp(random.u64(start..end)) } else { 0 };
             let time = from + random.i64(-1..=1);
             let expected = (start..end).find(|at| stamp(*at) >= time);
-            let answer = log.offset_for_time(Timestamp::from_millis(time)).map_err(|error| error.to_string())?;
+            let answer =
+                log.offset_for_time(Timestamp::from_millis(time)).map_err(|error| error.to_string())?;
             let answer = answer.map(|timed| timed.offset().get());
             if answer != expected {
                 return Err(format!("I13: offset_for_time({time}) is {answer:?}, a scan says {expected:?}"));

@@ -16,8 +16,8 @@ use super::workload::{Act, Workload};
 use super::workloads::WORKLOADS;
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
-use annals::{Durability, ErrorKind, Retention};
 use annals::io::{FailedSync, Failure, Fault, Op, PowerCuts};
+use annals::{Durability, ErrorKind, Retention};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -65,14 +65,21 @@ fn after_the_failure(
     tally.images += 1;
     let (found, _) = examiner.recover(&disk.kill(), seed ^ 22)?;
     promise.check(&found, Crash::Kill).map_err(|wrong| format!("restarted: {wrong}"))?;
-    examiner.cut_after_open(&disk.kill(), seed ^ 22, &found, 8).map_err(|wrong| format!("restarted: {wrong}"))?;
+    examiner
+        .cut_after_open(&disk.kill(), seed ^ 22, &found, 8)
+        .map_err(|wrong| format!("restarted: {wrong}"))?;
     tally.examined += 1;
     tally.images += 1;
     reopen_and_cut(stage, seed, promise, tally)
 }
 
 /// It is reopened in process; then the power goes.
-fn reopen_and_cut(stage: &mut Stage<'_>, seed: u64, promise: &Promise, tally: &mut Tally) -> Result<(), String> {
+fn reopen_and_cut(
+    stage: &mut Stage<'_>,
+    seed: u64,
+    promise: &Promise,
+    tally: &mut Tally,
+) -> Result<(), String> {
     let was_well = !stage.log.stats().is_poisoned;
     match stage.log.reopen() {
         Err(error) if error.kind() == ErrorKind::Closed => stage.open_again(),
@@ -84,7 +91,10 @@ fn reopen_and_cut(stage: &mut Stage<'_>, seed: u64, promise: &Promise, tally: &m
     let found = read_all(&stage.log, &stage.history)?;
     promise.check(&found, Crash::PowerCut).map_err(|wrong| format!("reopened: {wrong}"))?;
     if stage.log.durable_offset().get() != found.end {
-        return Err(format!("what was recovered is not all durable: {found:?}, {}", stage.log.durable_offset()));
+        return Err(format!(
+            "what was recovered is not all durable: {found:?}, {}",
+            stage.log.durable_offset()
+        ));
     }
     cut(stage, seed, &Promise::of(&found), tally).map_err(|wrong| format!("reopened, then cut: {wrong}"))?;
     // It is a log as good as any.
@@ -96,7 +106,8 @@ fn reopen_and_cut(stage: &mut Stage<'_>, seed: u64, promise: &Promise, tally: &m
         }
     }
     let found = read_all(&stage.log, &stage.history)?;
-    cut(stage, seed, &Promise::of(&found), tally).map_err(|wrong| format!("reopened and gone on: {wrong}"))?;
+    cut(stage, seed, &Promise::of(&found), tally)
+        .map_err(|wrong| format!("reopened and gone on: {wrong}"))?;
     stage.disk.cut_now();
     Ok(())
 }
@@ -141,7 +152,13 @@ fn refuses_everything(stage: &mut Stage<'_>) -> Result<(), String> {
     Ok(())
 }
 
-fn fail_each(workload: &Workload, rounds: u64, stride: u64, seed: &Seed, syncs: &AtomicU64) -> Result<Tally, String> {
+fn fail_each(
+    workload: &Workload,
+    rounds: u64,
+    stride: u64,
+    seed: &Seed,
+    syncs: &AtomicU64,
+) -> Result<Tally, String> {
     let mut tally = Tally::default();
     for round in 0..rounds {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
@@ -193,7 +210,8 @@ impl Stage<'_> {
             }
             Act::Burst => {
                 let waits: Vec<_> = (0..3).map(|_| self.append(Durability::Durable)).collect();
-                let heard: Vec<_> = waits.into_iter().map(|wait| wait.and_then(annals::Pending::wait)).collect();
+                let heard: Vec<_> =
+                    waits.into_iter().map(|wait| wait.and_then(annals::Pending::wait)).collect();
                 let first = heard.iter().position(|heard| matches!(heard, Err(error) if is_poisoned(error)));
                 let rest = first.map_or(&[][..], |first| &heard[first..]);
                 assert!(rest.iter().all(Result::is_err), "all who wait hear of a failed sync: {heard:?}");
@@ -242,7 +260,8 @@ impl Stage<'_> {
         let start = self.log.log_start_offset().get();
         let now = Moment { steps, end, durable, written: durable, start, ..last };
         self.history.moments.push(now);
-        let before = if last.line == before.line { Moment { durable, written: durable, ..before } } else { now };
+        let before =
+            if last.line == before.line { Moment { durable, written: durable, ..before } } else { now };
         let mut after = after.unwrap_or(now);
         if self.workload.retention != Retention::Forever {
             // A deletion by policy may be on the disk, or not.

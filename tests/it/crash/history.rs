@@ -142,12 +142,16 @@ impl Promise {
             Crash::Kill => before.written,
         };
         let is_prefix_of = |moment: &Moment| {
-            found.lines & 1 << moment.line != 0 && found.end <= moment.end && found.end >= least.min(moment.end)
+            found.lines & 1 << moment.line != 0
+                && found.end <= moment.end
+                && found.end >= least.min(moment.end)
         };
         if is_prefix_of(before) || is_prefix_of(after) {
             return Ok(());
         }
-        let what = if found.end < least.min(after.end) { "I1: acknowledged records are gone" } else {
+        let what = if found.end < least.min(after.end) {
+            "I1: acknowledged records are gone"
+        } else {
             "I2, I3, I7: not what was submitted, or not whole batches of it, or cut off before"
         };
         Err(format!("{what}: {found:?} after {crash:?}, and the log was {before:?} and would be {after:?}"))

@@ -70,11 +70,13 @@ impl Nest<'_> {
                 _ => replay.disk(),
             };
             let cuts = PowerCuts::new(self.random.u64(..)).exhaustive_max(1).samples(3).torn(1);
-            self.nest(&disk.kill(), &promise, Crash::Kill, 1).map_err(|wrong| format!("{wrong}\nkilled at {point}"))?;
+            self.nest(&disk.kill(), &promise, Crash::Kill, 1)
+                .map_err(|wrong| format!("{wrong}\nkilled at {point}"))?;
             let mut images = disk.power_cuts(&cuts);
             while let Some(image) = images.next() {
-                self.nest(&image, &promise, Crash::PowerCut, 1)
-                    .map_err(|wrong| format!("{wrong}\nfirst crash: after {point} steps\n{}", images.describe()))?;
+                self.nest(&image, &promise, Crash::PowerCut, 1).map_err(|wrong| {
+                    format!("{wrong}\nfirst crash: after {point} steps\n{}", images.describe())
+                })?;
             }
         }
         Ok(())
@@ -108,7 +110,10 @@ impl Nest<'_> {
             let promise = if replay.done() >= opened { Promise::of(&found) } else { *promise };
             self.crash_inside(&replay.disk(), &promise, crash, depth).map_err(|wrong| {
                 let step = replay.upcoming().map(|step| (step.op(), step.path(), step.bytes()));
-                format!("{wrong}\nrecovery {depth}: after {} steps of {opened}, before {step:?}", replay.done())
+                format!(
+                    "{wrong}\nrecovery {depth}: after {} steps of {opened}, before {step:?}",
+                    replay.done()
+                )
             })?;
             let inside = replay.upcoming().map_or(0, |step| step.bytes());
             if inside > 1 {
@@ -121,15 +126,22 @@ impl Nest<'_> {
         }
     }
 
-    fn crash_inside(&mut self, disk: &SimDisk, promise: &Promise, before: Crash, depth: u32) -> Result<(), String> {
+    fn crash_inside(
+        &mut self,
+        disk: &SimDisk,
+        promise: &Promise,
+        before: Crash,
+        depth: u32,
+    ) -> Result<(), String> {
         self.tally.crash_points += 1;
         self.check(&disk.kill(), promise, before, depth)?;
         let order = if self.random.bool() { EntryOrder::Prefix } else { EntryOrder::AnySubset };
         let cuts = PowerCuts::new(self.random.u64(..)).exhaustive_max(4).samples(8).torn(3).entries(order);
         let mut images = disk.power_cuts(&cuts);
         while let Some(image) = images.next() {
-            self.check(&image, promise, Crash::PowerCut, depth)
-                .map_err(|wrong| format!("{wrong}\npower cut at depth {}:\n{}", depth + 1, images.describe()))?;
+            self.check(&image, promise, Crash::PowerCut, depth).map_err(|wrong| {
+                format!("{wrong}\npower cut at depth {}:\n{}", depth + 1, images.describe())
+            })?;
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use super::rehearsal::{Rehearsal, rehearse};
 use super::tally::{Tally, hash_of, on_all_workloads};
 use super::workload::Workload;
 use super::workloads::WORKLOADS;
-use crate::proof::{Rate, Seed, Size};
 use crate::figure;
+use crate::proof::{Rate, Seed, Size};
 use annals::io::{EntryOrder, Images, PowerCuts, Replay, SimDisk};
 use std::collections::HashMap;
 use std::time::Instant;
@@ -25,14 +25,30 @@ struct Depth {
     insides: usize,
     /// One in so many distinct images is examined at length.
     examine_every: u64,
-    /// Images of each workload; it is performed anew, with other chance, until there are so many.
-    images: u64,
+    /// Distinct images of each workload; it is performed anew, with other chance, until there are so many.
+    distinct: u64,
 }
 
 impl Depth {
     fn of(size: Size) -> Self {
-        let quick = Self { stride: 9, exhaustive_max: 2, samples: 4, torn: 1, insides: 1, examine_every: 16, images: 1 };
-        let ci = Self { stride: 1, exhaustive_max: 6, samples: 24, torn: 6, insides: 6, examine_every: 32, images: 21_000 };
+        let quick = Self {
+            stride: 9,
+            exhaustive_max: 2,
+            samples: 4,
+            torn: 1,
+            insides: 1,
+            examine_every: 16,
+            distinct: 1,
+        };
+        let ci = Self {
+            stride: 1,
+            exhaustive_max: 6,
+            samples: 24,
+            torn: 6,
+            insides: 6,
+            examine_every: 32,
+            distinct: 21_000,
+        };
         let full = Self {
             stride: 1,
             exhaustive_max: 12,
@@ -40,7 +56,7 @@ impl Depth {
             torn: 32,
             insides: 160,
             examine_every: 64,
-            images: 210_000,
+            distinct: 210_000,
         };
         size.pick(quick, ci, full)
     }
@@ -91,7 +107,8 @@ impl<'a> Crasher<'a> {
         let inside = replay.upcoming().map_or(0, |step| step.bytes().saturating_sub(1));
         let few = cuts.exhaustive_max(2).samples(4).torn(2);
         for bytes in insides(inside, self.depth.insides, &mut self.random) {
-            self.crash(&replay.disk_inside(bytes), &promise, &few).map_err(|wrong| format!("{wrong}\nbyte {bytes}"))?;
+            self.crash(&replay.disk_inside(bytes), &promise, &few)
+                .map_err(|wrong| format!("{wrong}\nbyte {bytes}"))?;
         }
         Ok(())
     }
@@ -115,7 +132,8 @@ impl<'a> Crasher<'a> {
         let known = self.known.get(&hash).copied();
         let is_new = known.is_none();
         let salt = hash ^ self.seed;
-        let copy = if crash == Crash::Kill || self.is_examined(hash) && is_new { Some(image.kill()) } else { None };
+        let copy =
+            if crash == Crash::Kill || self.is_examined(hash) && is_new { Some(image.kill()) } else { None };
         let found = match known {
             Some(found) => found,
             None => {
@@ -159,7 +177,7 @@ fn insides(end: usize, most: usize, random: &mut fastrand::Rng) -> Vec<usize> {
 fn crash_workload(workload: &Workload, depth: Depth, seed: &Seed) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let mut round = 0;
-    while tally.images < depth.images {
+    while tally.distinct < depth.distinct {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
         let rehearsal = rehearse(workload, seed);
         let mut crasher = Crasher::new(workload, &rehearsal, depth, seed);

@@ -4,9 +4,10 @@ use super::examine::read_all;
 use super::history::{Found, History, Moment, Submitted, offset};
 use super::workload::{Act, BEGIN, Workload, clock};
 use annals::clock::{Clock, ManualClock};
-use annals::io::{Fault, Failure, FailedSync, Op, Recording, SimDisk};
+use annals::io::{FailedSync, Failure, Fault, Op, Recording, SimDisk};
 use annals::{
-    Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result, Timestamp, TimestampSource,
+    Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result,
+    Timestamp, TimestampSource,
 };
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl<'w> Stage<'w> {
         disk.set_maps(workload.maps);
         prepare(&disk);
         disk.record();
-        let log = workload.options(seed, &clock).open_in(disk.root()).expect("an empty disk holds a new partition");
+        let log =
+            workload.options(seed, &clock).open_in(disk.root()).expect("an empty disk holds a new partition");
         let random = fastrand::Rng::with_seed(seed);
         let mut stage =
             Self { workload, disk, clock, log, history: History::new(), random, seed, opens: 0, epoch: 0 };
@@ -164,7 +166,13 @@ impl<'w> Stage<'w> {
                 _ => now,
             };
             let key = self.random.bool().then(|| number.to_be_bytes());
-            self.history.records.push(Submitted { value, key, timestamp, ends_batch: at + 1 == count, epoch });
+            self.history.records.push(Submitted {
+                value,
+                key,
+                timestamp,
+                ends_batch: at + 1 == count,
+                epoch,
+            });
         }
         first
     }
@@ -193,7 +201,8 @@ impl<'w> Stage<'w> {
         let first = self.invent(count, self.epoch);
         let records = self.history.records[first..].iter().map(Submitted::as_record);
         let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
-        let batch = Batch::from_records(records, self.clock.now(), limits).expect("the workload keeps to the limit");
+        let batch =
+            Batch::from_records(records, self.clock.now(), limits).expect("the workload keeps to the limit");
         let end = offset(self.history.line().len() as u64);
         let batch = batch.with_base_offset(end).expect("few records").with_leader_epoch(self.epoch);
         let pending = self.log.append_batch(&batch);
@@ -261,7 +270,11 @@ impl<'w> Stage<'w> {
         drop(self.append(Durability::Written));
         self.note();
         self.doubt_what_is_written();
-        self.disk.set_failed_sync(if self.random.bool() { FailedSync::CacheKeeps } else { FailedSync::CacheReverts });
+        self.disk.set_failed_sync(if self.random.bool() {
+            FailedSync::CacheKeeps
+        } else {
+            FailedSync::CacheReverts
+        });
         self.disk.inject(Fault::new(Failure::Io).on(Op::Sync));
         let failed = self.log.flush().wait();
         self.disk.clear_faults();
@@ -298,7 +311,8 @@ impl<'w> Stage<'w> {
         self.note();
         let last = self.history.last();
         let durable = self.log.read(offset(last.start)).level(ReadLevel::Durable);
-        let shown: usize = durable.map(|records| records.expect("what was appended can be read").iter().count()).sum();
+        let shown: usize =
+            durable.map(|records| records.expect("what was appended can be read").iter().count()).sum();
         assert_eq!(last.start + shown as u64, self.log.durable_offset().get());
         let found = self.found();
         assert_eq!((found.start, found.end), (last.start, self.history.line().len() as u64));

@@ -1,8 +1,8 @@
 //! What was tried, and what was found.
 
-use crate::proof::Count;
 use super::workload::Workload;
 use super::workloads::WORKLOADS;
+use crate::proof::Count;
 use annals::RecoveryOutcome;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,8 @@ const THREADS: usize = 2;
 /// Runs `work` on every workload and adds up what was tried. Panics when any went wrong, with all that did.
 pub fn on_all_workloads(work: impl Fn(&Workload) -> Result<Tally, String> + Sync) -> Tally {
     let asked = std::env::var("ANNALS_WORKLOAD").unwrap_or_default();
-    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|workload| workload.name.contains(&asked)).collect();
+    let workloads: Vec<&Workload> =
+        WORKLOADS.iter().filter(|workload| workload.name.contains(&asked)).collect();
     let (total, wrong) = (Mutex::new(Tally::default()), Mutex::new(Vec::new()));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -24,8 +25,12 @@ pub fn on_all_workloads(work: impl Fn(&Workload) -> Result<Tally, String> + Sync
                 while let Some(workload) = workloads.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match catch_unwind(AssertUnwindSafe(|| work(workload))) {
                         Ok(Ok(tally)) => total.lock().expect("nobody panics here").add(&tally),
-                        Ok(Err(text)) => wrong.lock().expect("nobody panics here").push((workload.name, text)),
-                        Err(_) => wrong.lock().expect("nobody panics here").push((workload.name, "panic".into())),
+                        Ok(Err(text)) => {
+                            wrong.lock().expect("nobody panics here").push((workload.name, text))
+                        }
+                        Err(_) => {
+                            wrong.lock().expect("nobody panics here").push((workload.name, "panic".into()))
+                        }
                     }
                 }
             });
@@ -33,7 +38,13 @@ pub fn on_all_workloads(work: impl Fn(&Workload) -> Result<Tally, String> + Sync
     });
     let wrong = wrong.into_inner().expect("nobody panics here");
     let told: Vec<String> = wrong.iter().map(|(name, text)| format!("--- {name}: {text}")).collect();
-    assert!(told.is_empty(), "{} of {} workloads went wrong:\n{}", told.len(), workloads.len(), told.join("\n"));
+    assert!(
+        told.is_empty(),
+        "{} of {} workloads went wrong:\n{}",
+        told.len(),
+        workloads.len(),
+        told.join("\n")
+    );
     total.into_inner().expect("nobody panics here")
 }
 

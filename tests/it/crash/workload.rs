@@ -3,7 +3,8 @@
 use annals::clock::ManualClock;
 use annals::io::Maps;
 use annals::{
-    Durability, Maintenance, Partition, PartitionOptions, ReadMode, Retention, Timestamp, TimestampSource, WriteMode,
+    Durability, Maintenance, Partition, PartitionOptions, ReadMode, Retention, Timestamp, TimestampSource,
+    WriteMode,
 };
 use std::time::Duration;
 

@@ -17,7 +17,8 @@ const DELETES: &[(u32, Act)] =
 const CUTS: &[(u32, Act)] = &[(7, Act::Append), (2, Act::Truncate), (1, Act::Maintain)];
 const AGES: &[(u32, Act)] = &[(6, Act::Append), (2, Act::Pass(SECOND)), (1, Act::Maintain)];
 const FAILS: &[(u32, Act)] = &[(6, Act::Append), (2, Act::FailedSync), (1, Act::Maintain)];
-const EPOCHS: &[(u32, Act)] = &[(6, Act::AppendVerbatim), (2, Act::Append), (1, Act::Flush), (1, Act::Truncate)];
+const EPOCHS: &[(u32, Act)] =
+    &[(6, Act::AppendVerbatim), (2, Act::Append), (1, Act::Flush), (1, Act::Truncate)];
 const ALL: &[(u32, Act)] = &[
     (6, Act::Append),
     (2, Act::Burst),
@@ -73,13 +74,20 @@ pub const WORKLOADS: [Workload; 49] = [
         .mix(STEADY, 24),
     blocks(Workload::new("more than a block, durable")).mix(STEADY, 14),
     blocks(Workload::new("more than a block, mixed")).levels(Levels::Mixed).mix(STEADY, 14),
-    blocks(Workload::new("more than a block, written, pwrite")).pwrite().levels(Levels::Written).mix(STEADY, 14),
+    blocks(Workload::new("more than a block, written, pwrite"))
+        .pwrite()
+        .levels(Levels::Written)
+        .mix(STEADY, 14),
     huge(Workload::new("past the map, durable")).mix(STEADY, 6),
     huge(Workload::new("past the map, mixed")).levels(Levels::Mixed).mix(STEADY, 6),
     large(Workload::new("rolls, durable")).mix(STEADY, 24),
     large(Workload::new("rolls, written")).levels(Levels::Written).mix(STEADY, 24),
     large(Workload::new("rolls, mixed")).levels(Levels::Mixed).mix(STEADY, 24),
-    large(Workload::new("rolls, mixed, pwrite, pread")).pwrite().pread().levels(Levels::Mixed).mix(STEADY, 24),
+    large(Workload::new("rolls, mixed, pwrite, pread"))
+        .pwrite()
+        .pread()
+        .levels(Levels::Mixed)
+        .mix(STEADY, 24),
     large(Workload::new("rolls, nobody maintains")).levels(Levels::Mixed).mix(&[(1, Act::Append)], 20),
     Workload::new("rolls by age").segment_age(TWO_SECONDS).levels(Levels::Mixed).mix(AGES, 24),
     Workload::new("rolls by age, pwrite").pwrite().segment_age(TWO_SECONDS).mix(AGES, 24),
@@ -90,16 +98,28 @@ pub const WORKLOADS: [Workload; 49] = [
     large(Workload::new("opened again and again, damaged indexes")).indexes(Indexes::Damaged).mix(OPENS, 20),
     Workload::new("deleted from the front, one segment").levels(Levels::Mixed).mix(DELETES, 20),
     large(Workload::new("deleted from the front")).mix(DELETES, 24),
-    large(Workload::new("deleted from the front, written, pwrite")).pwrite().levels(Levels::Written).mix(DELETES, 24),
-    large(Workload::new("kept by bytes")).retention(Retention::Bytes(20_000)).levels(Levels::Mixed).mix(STEADY, 30),
+    large(Workload::new("deleted from the front, written, pwrite"))
+        .pwrite()
+        .levels(Levels::Written)
+        .mix(DELETES, 24),
+    large(Workload::new("kept by bytes"))
+        .retention(Retention::Bytes(20_000))
+        .levels(Levels::Mixed)
+        .mix(STEADY, 30),
     large(Workload::new("kept by bytes, pwrite")).pwrite().retention(Retention::Bytes(1)).mix(STEADY, 24),
-    large(Workload::new("kept by age")).retention(Retention::Age(TWO_SECONDS)).levels(Levels::Mixed).mix(AGES, 30),
+    large(Workload::new("kept by age"))
+        .retention(Retention::Age(TWO_SECONDS))
+        .levels(Levels::Mixed)
+        .mix(AGES, 30),
     Workload::new("kept by age, small").retention(Retention::Age(TWO_SECONDS)).mix(AGES, 24),
     large(Workload::new("kept by age or bytes"))
         .retention(Retention::AgeOrBytes(TWO_SECONDS, 30_000))
         .levels(Levels::Written)
         .mix(AGES, 30),
-    large(Workload::new("under a cap, oldest go")).disk_bytes_max(CAP).retention(Retention::Bytes(90_000)).mix(STEADY, 36),
+    large(Workload::new("under a cap, oldest go"))
+        .disk_bytes_max(CAP)
+        .retention(Retention::Bytes(90_000))
+        .mix(STEADY, 36),
     large(Workload::new("under a cap, full")).disk_bytes_max(CAP).levels(Levels::Mixed).mix(STEADY, 36),
     Workload::new("truncated").mix(CUTS, 16),
     large(Workload::new("truncated across segments")).levels(Levels::Mixed).mix(CUTS, 24),
