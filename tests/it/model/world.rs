@@ -559,7 +559,8 @@ impl World {
             hold!(is_border, "the log ends at {end}, inside a batch");
             self.forget_beyond(end);
         }
-        self.reopened(end)
+        self.reopened(end)?;
+        self.learn_epoch()
     }
 
     fn leave(&mut self) {
