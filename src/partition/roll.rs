@@ -64,6 +64,16 @@ impl SegmentEntry {
     }
 }
 
+impl Manifest {
+    /// The sequence of a new segment. It is given once, whatever becomes of the attempt: what a failed one
+    /// leaves behind must not stand in the way of the next.
+    pub(super) fn take_sequence(&mut self) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.saturating_add(1);
+        sequence
+    }
+}
+
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
     pub(super) fn make_next_segment(&self) -> Result<()> {
@@ -89,30 +99,37 @@ impl Shared {
 
     /// Has a next segment ready. The manifest has room for one, so the segment before is sealed first.
     pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
-        self.seal_previous_locked(admin)?;
-        {
+        loop {
+            self.seal_previous_locked(admin)?;
             let mut writer = self.writer.lock();
             writer.usable(self)?;
             if writer.next.is_some() {
                 return Ok(());
             }
-            writer.changed = true;
+            // An append may have taken the next segment, and left one to be sealed, since that was done.
+            if writer.sealing.is_none() {
+                writer.changed = true;
+                break;
+            }
         }
         let least = u64::from(SEGMENT_HEADER_LEN);
         if !self.fits_cap(&self.writer.lock(), least) {
             self.make_room_locked(admin, least)?;
         }
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
-        changed.next_sequence = sequence + 1;
         let end = self.log_end();
         changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
-        if planted(Bug::NextSegmentNotListed) {
-            admin.manifest.next_sequence = changed.next_sequence;
-        } else {
-            self.commit_manifest(admin, changed)?;
+        if !planted(Bug::NextSegmentNotListed)
+            && let Err(error) = self.commit_manifest(admin, changed)
+        {
+            if admin.file.is_usable() {
+                // Nothing was listed: the file need not stay.
+                drop(self.dir.remove(prepared.name_on_disk()));
+            }
+            return Err(error);
         }
         let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
@@ -173,7 +190,7 @@ impl Shared {
         let confirmed = admin.file.confirm();
         let mut writer = self.writer.lock();
         if let Err(error) = &confirmed
-            && error.kind() != ErrorKind::NoSpace
+            && (error.kind() != ErrorKind::NoSpace || !admin.file.is_usable())
         {
             self.poison_locked(&mut writer, error);
         }

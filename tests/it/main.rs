@@ -5,9 +5,16 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod crash;
 mod damage;
+mod damage_salvage;
 mod damage_sample;
+mod faults;
+mod faults_run;
 mod honest_simulation;
 mod interplay;
 mod loop_disk;
+mod model;
 mod proof;
+mod regressions;
+mod semantics;
