@@ -244,33 +244,6 @@ fn an_idle_partition_reserves_nothing() {
     assert_eq!(disk.counts().of(Op::Allocate), before);
 }
 
-/// Recovery seals what was proved, and does not know when it was appended: not longer ago than now.
-#[test]
-fn what_a_recovery_seals_is_as_young_as_its_last_append_may_be() {
-    for appends_after_the_proof in [0, 1] {
-        let disk = SimDisk::new();
-        let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
-        let hour = Duration::from_secs(3_600);
-        let options = || options().retention(Retention::Age(hour)).clock(clock.clone());
-        let log = options().open_in(disk.root()).expect("the disk is well");
-        log.append([Record::new("old")]).wait().expect("there is room");
-        clock.advance(hour * 2);
-        while log.segments().len() < 2 {
-            log.append([Record::new(&[7; 1_000])]).wait().expect("there is room");
-        }
-        for _ in 0..appends_after_the_proof {
-            log.append_with(Durability::Written, [Record::new("new")]).wait().expect("there is room");
-        }
-        let killed = disk.kill();
-        drop(log);
-        let log = options().open_in(killed.root()).expect("the log is whole");
-        clock.advance(Duration::from_secs(60));
-        log.maintain().expect("nothing fails");
-        let report = log.recovery_report();
-        assert_eq!(log.log_start_offset(), Offset::ZERO, "a minute old and deleted: {report:?}");
-    }
-}
-
 fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }
