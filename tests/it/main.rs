@@ -15,6 +15,8 @@ mod honest_simulation;
 mod interplay;
 mod loop_disk;
 mod model;
+#[cfg(annals_planted)]
+mod planted;
 mod proof;
 mod regressions;
 mod semantics;

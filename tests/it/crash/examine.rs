@@ -97,7 +97,8 @@ impl Examiner<'_> {
     fn is_fenced(&self, disk: &SimDisk, salt: u64, found: &Found) -> Result<(), String> {
         let line = &self.history.lines[found.lines.trailing_zeros() as usize];
         let last = usize::try_from(found.end).expect("few records").checked_sub(1);
-        let last = last.filter(|_| found.start < found.end).map(|last| &self.history.records[line[last] as usize]);
+        let last =
+            last.filter(|_| found.start < found.end).map(|last| &self.history.records[line[last] as usize]);
         let Some(over) = last.and_then(|last| last.epoch.checked_sub(1)) else { return Ok(()) };
         let log = self.open(disk, salt)?;
         let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");

@@ -1,14 +1,14 @@
 //! Performing a workload once, on a disk that records it.
 
 use super::examine::read_all;
-use super::interlude::Interlude;
 use super::history::{Found, History, Moment, Submitted, offset};
+use super::interlude::Interlude;
 use super::workload::{Act, BEGIN, Workload, clock};
 use annals::clock::{Clock, ManualClock};
 use annals::io::{FailedSync, Failure, Fault, Op, Recording, SimDisk};
 use annals::{
     Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result,
-    Timestamp, TimestampSource, Retention,
+    Retention, Timestamp, TimestampSource,
 };
 use std::time::Duration;
 
@@ -58,11 +58,21 @@ impl<'w> Stage<'w> {
         disk.record();
         let interlude = Interlude::default();
         let dir = interlude.within(disk.root());
-        let log =
-            workload.options(seed, &clock).open_in(dir).expect("an empty disk holds a new partition");
+        let log = workload.options(seed, &clock).open_in(dir).expect("an empty disk holds a new partition");
         let random = fastrand::Rng::with_seed(seed);
-        let mut stage =
-            Self { workload, disk, clock, log, history: History::new(), random, seed, opens: 0, epoch: 0, interlude, asked_to_delete: 0 };
+        let mut stage = Self {
+            workload,
+            disk,
+            clock,
+            log,
+            history: History::new(),
+            random,
+            seed,
+            opens: 0,
+            epoch: 0,
+            interlude,
+            asked_to_delete: 0,
+        };
         stage.note();
         stage
     }
@@ -123,7 +133,9 @@ impl<'w> Stage<'w> {
             Retention::Bytes(floor) if !has_cap => {
                 assert!(bytes >= floor, "I9: {bytes} bytes are left, and {floor} were to be kept");
             }
-            Retention::Forever => assert!(start <= self.asked_to_delete, "I9: {start} is beyond what was asked for"),
+            Retention::Forever => {
+                assert!(start <= self.asked_to_delete, "I9: {start} is beyond what was asked for")
+            }
             _ => {}
         }
     }
@@ -240,8 +252,10 @@ impl<'w> Stage<'w> {
     fn is_fenced(&mut self) {
         let Some(over) = self.last_epoch().checked_sub(1) else { return };
         let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
-        let batch = Batch::from_records([Record::new("too late")], self.clock.now(), limits).expect("it is small");
-        let batch = batch.with_base_offset(self.log.log_end_offset()).expect("few records").with_leader_epoch(over);
+        let batch =
+            Batch::from_records([Record::new("too late")], self.clock.now(), limits).expect("it is small");
+        let batch =
+            batch.with_base_offset(self.log.log_end_offset()).expect("few records").with_leader_epoch(over);
         let refused = self.log.append_batch(&batch).wait();
         assert_eq!(refused.expect_err("its term is over").kind(), ErrorKind::Fenced);
     }
@@ -260,7 +274,9 @@ impl<'w> Stage<'w> {
         }
         let first = self.invent(self.workload.batch.1, self.last_epoch());
         let last = self.history.records.len();
-        self.history.line_mut().extend((first..last).map(|number| u32::try_from(number).expect("few records")));
+        self.history
+            .line_mut()
+            .extend((first..last).map(|number| u32::try_from(number).expect("few records")));
         let (log, records) = (self.log.clone(), self.history.records[first..].to_vec());
         self.interlude.set(move || {
             let appended = log.append_with(Durability::Written, records.iter().map(Submitted::as_record));

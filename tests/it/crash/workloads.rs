@@ -70,7 +70,10 @@ pub const WORKLOADS: &[Workload] = &[
     Workload::new("group commits across segments").values(1_500, 3_000).mix(BURSTS, 12),
     Workload::new("appends while a sync runs").levels(Levels::Mixed).mix(OVERLAPS, 14),
     Workload::new("appends while a sync runs, pwrite").pwrite().levels(Levels::Mixed).mix(OVERLAPS, 14),
-    Workload::new("appends while a sync runs, rolls").values(800, 1_500).levels(Levels::Mixed).mix(OVERLAPS, 24),
+    Workload::new("appends while a sync runs, rolls")
+        .values(800, 1_500)
+        .levels(Levels::Mixed)
+        .mix(OVERLAPS, 24),
     many(Workload::new("many records a batch, durable")).mix(STEADY, 24),
     many(Workload::new("many records a batch, mixed, pwrite")).pwrite().levels(Levels::Mixed).mix(STEADY, 24),
     many(Workload::new("many records a batch, written, log append time"))

@@ -42,7 +42,8 @@ impl Kept {
     /// What of it a reader shows otherwise.
     pub fn differs_from(&self, found: &RecordRef<'_>) -> Option<String> {
         let value = (!found.is_tombstone()).then(|| found.value());
-        let headers = found.headers().map(|header| (header.key().to_owned(), header.value().map(<[u8]>::to_vec)));
+        let headers =
+            found.headers().map(|header| (header.key().to_owned(), header.value().map(<[u8]>::to_vec)));
         let same = found.offset().get() == self.offset
             && found.timestamp().as_millis() == self.timestamp
             && found.leader_epoch() == self.epoch

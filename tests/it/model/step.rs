@@ -30,7 +30,11 @@ impl Settings {
                 2 => Retention::AgeOrBytes(minutes, bytes),
                 _ => Retention::Forever,
             },
-            timestamps: if rng.u8(0..5) == 0 { TimestampSource::LogAppendTime } else { TimestampSource::CreateTime },
+            timestamps: if rng.u8(0..5) == 0 {
+                TimestampSource::LogAppendTime
+            } else {
+                TimestampSource::CreateTime
+            },
             seed: rng.u64(..),
         }
     }

@@ -69,7 +69,9 @@ impl Waiter {
     pub fn check(&mut self, end: u64) -> Verdict {
         let (is_due, offset) = (end > self.offset, self.offset);
         match self.polled.poll() {
-            None if is_due => Err(format!("the end, {end}, has passed {offset}, and its waiter was not woken")),
+            None if is_due => {
+                Err(format!("the end, {end}, has passed {offset}, and its waiter was not woken"))
+            }
             Some(Ok(())) if !is_due => Err(format!("a waiter for {offset} was told, and the end is {end}")),
             Some(Err(error)) => Err(format!("a waiter for {offset} failed: {error}")),
             _ => Ok(()),

@@ -6,8 +6,8 @@ use super::waiters::{Receipt, Waiter};
 use annals::clock::{Clock, ManualClock};
 use annals::io::{Maps, PowerCuts, SimDisk};
 use annals::{
-    Appended, Batch, BatchLimits, Durability, ErrorKind, Follower, Maintenance, Offset, Partition, ReadLevel, ReadMode,
-    Reader, Record, Result, Retention, Timestamp, TimestampSource, WriteMode,
+    Appended, Batch, BatchLimits, Durability, ErrorKind, Follower, Maintenance, Offset, Partition, ReadLevel,
+    ReadMode, Reader, Record, Result, Retention, Timestamp, TimestampSource, WriteMode,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -188,7 +188,8 @@ impl World {
         let now = self.clock.now();
         let last = start - 1;
         let is_expired = |age: Duration| {
-            let mut later = self.records.range(last..).map(|(_, record)| Timestamp::from_millis(record.appended_at));
+            let mut later =
+                self.records.range(last..).map(|(_, record)| Timestamp::from_millis(record.appended_at));
             later.any(|time| time.saturating_add(age) < now)
         };
         let is_spared = |bytes: u64| self.log().stats().log_bytes >= bytes;
@@ -232,7 +233,9 @@ impl World {
                 epoch: self.epoch,
                 key: shape.key.map(&mut bytes),
                 value: shape.value.map(&mut bytes),
-                headers: (0..shape.headers).map(|n| (format!("h{n}"), (n != 1).then(|| bytes(n * 3)))).collect(),
+                headers: (0..shape.headers)
+                    .map(|n| (format!("h{n}"), (n != 1).then(|| bytes(n * 3))))
+                    .collect(),
                 appended_at: now,
                 base,
                 next,
@@ -419,7 +422,10 @@ impl World {
                 None => {
                     let now = reader.position().get();
                     let missing = self.records.range(from..end).next();
-                    hold!(now == end && missing.is_none(), "a reader at {from} ends at {now}, the log at {end}");
+                    hold!(
+                        now == end && missing.is_none(),
+                        "a reader at {from} ends at {now}, the log at {end}"
+                    );
                 }
             }
         }
@@ -433,7 +439,9 @@ impl World {
         let end = self.end_at(ReadLevel::Durable);
         for t in [Some(t), exact.map(|record| record.timestamp)].into_iter().flatten() {
             let mut scan = self.records.range(self.start..end.max(self.start));
-            let expected = scan.find(|(_, record)| record.timestamp >= t).map(|(offset, record)| (*offset, record.timestamp));
+            let expected = scan
+                .find(|(_, record)| record.timestamp >= t)
+                .map(|(offset, record)| (*offset, record.timestamp));
             let found = text(self.log().offset_for_time(Timestamp::from_millis(t)))?;
             let found = found.map(|found| (found.offset().get(), found.timestamp().as_millis()));
             hold!(found == expected, "time {t}: expected {expected:?}, found {found:?}");
@@ -483,7 +491,7 @@ impl World {
             return Ok(());
         }
         let shape = Shape { value: Some(1), key: None, headers: 0, stamp: None };
-        let mut made = self.make(&[shape.clone()], self.settings.timestamps);
+        let mut made = self.make(std::slice::from_ref(&shape), self.settings.timestamps);
         let appended = text(self.log().append(records(&made, &[shape])).wait())?;
         let found = self.log().read(appended.base_offset()).next();
         let found = text(found.ok_or("nothing is there to read").map_err(str::to_owned)?)?;
@@ -551,7 +559,8 @@ impl World {
             hold!(is_border, "the log ends at {end}, inside a batch");
             self.forget_beyond(end);
         }
-        self.reopened(end)
+        self.reopened(end)?;
+        self.learn_epoch()
     }
 
     fn leave(&mut self) {
@@ -565,7 +574,11 @@ impl World {
     /// What is found again is all durable.
     fn reopened(&mut self, end: u64) -> Verdict {
         let found = self.log().log_end_offset().get();
-        hold!(found == end && end == self.end, "opened again, the log ends at {found} and not at {}", self.end);
+        hold!(
+            found == end && end == self.end,
+            "opened again, the log ends at {found} and not at {}",
+            self.end
+        );
         let durable = self.log().durable_offset().get();
         hold!(durable == end, "opened again, it is durable up to {durable} and ends at {end}");
         let start = self.log().log_start_offset().get();
@@ -584,7 +597,10 @@ impl World {
         hold!(ends == (self.start, self.end), "a follower sees {ends:?} of {:?}", (self.start, self.end));
         let (proved, durable) = (follower.durable_offset().get(), self.log().durable_offset().get());
         hold!(proved <= durable, "a follower takes {proved} for durable, {durable} is");
-        hold!(durable < self.end || proved == durable, "all of {durable} is durable, a follower sees {proved}");
+        hold!(
+            durable < self.end || proved == durable,
+            "all of {durable} is durable, a follower sees {proved}"
+        );
         let end = if level == ReadLevel::Durable { proved } else { self.end };
         let from = self.start.max(self.end.saturating_sub(40)).min(end);
         if from >= self.start {
@@ -599,7 +615,11 @@ impl World {
         let mut next = segments.first().map_or(0, |segment| segment.first_offset().get());
         hold!(next <= self.start, "the first segment begins at {next}, behind the log start, {}", self.start);
         for (number, segment) in segments.iter().enumerate() {
-            hold!(segment.first_offset().get() == next, "segment {number} begins at {} and not at {next}", segment.first_offset());
+            hold!(
+                segment.first_offset().get() == next,
+                "segment {number} begins at {} and not at {next}",
+                segment.first_offset()
+            );
             hold!(segment.is_sealed() == (number + 1 < segments.len()), "segment {number}: sealed or not");
             next = segment.end_offset().map_or(self.end, Offset::get);
         }
