@@ -41,9 +41,9 @@ impl Shared {
             if !is_due && writer.unsynced_bytes() < UNSYNCED_BYTES_MAX {
                 return;
             }
-            writer.active.end().next_offset
+            self.commit.goal(writer.active.end().next_offset.get())
         };
-        self.commit.demand(goal.get());
+        self.commit.demand(goal);
     }
 
     /// Takes the next step of the reserve before an append has to.
@@ -52,6 +52,10 @@ impl Shared {
         let step = {
             let mut writer = self.writer.lock();
             writer.reserve_called = false;
+            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
+            if writer.usable(self).is_err() {
+                return Ok(());
+            }
             match writer.active.reserve_due(now) {
                 Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
                     Some((writer.active.opened().clone(), to))

@@ -196,11 +196,11 @@ impl Shared {
     }
 
     pub(super) fn seal_previous_locked(&self, admin: &mut Admin) -> Result<()> {
-        let (old, goal) = match &self.writer.lock().sealing {
+        let (old, goal, epoch) = match &self.writer.lock().sealing {
             None => return Ok(()),
-            Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
+            Some(sealing) => (sealing.segment().clone(), sealing.end_offset(), sealing.leader_epoch()),
         };
-        self.commit.wait(goal.get(), self)?;
+        self.wait_durable(goal)?;
         let (active, seal) = {
             let writer = self.writer.lock();
             writer.usable(self)?;
@@ -209,7 +209,9 @@ impl Shared {
         let Some(seal) = seal else { return Ok(()) };
         let mut changed = admin.manifest.clone();
         changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
-        changed.leader_epoch = self.writer.lock().active.end().leader_epoch;
+        // The epoch goes with the recovery point, which is where the active segment begins: its batches may
+        // have come to a later one by now.
+        changed.leader_epoch = epoch;
         changed.segments.push(SegmentEntry::at_end(
             old.header(),
             SegmentState::Sealed,

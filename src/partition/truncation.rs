@@ -30,31 +30,23 @@ impl Shared {
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.admin.lock();
-        let mut writer = loop {
-            self.seal_previous_locked(&mut admin)?;
-            self.commit.wait(self.log_end().get(), self)?;
-            let writer = self.writer.lock();
-            writer.usable(self)?;
-            // An append may have rolled since.
-            if writer.sealing.is_none() {
-                break writer;
-            }
-        };
+        let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
         }
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
         // From here on no append may come in between, so the append lock stays taken.
-        let end = cut.end.next_offset;
+        let known_before = admin.doubtful_from;
+        admin.doubtful_from = known_before.min(cut.end.next_offset);
         let result = self.carry_out(&mut admin, &mut writer, cut);
-        if let Err(error) = &result
-            && (error.kind() != ErrorKind::NoSpace || !admin.file.is_usable())
-        {
-            // Whether the manifest took it back is not known: what was durable behind the cut may be gone.
-            self.commit.restart(end.get().min(self.commit.durable()));
-            writer.poison(error);
-            self.commit.fail(error);
+        match &result {
+            Err(error) if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() => {
+                writer.poison(error);
+                self.commit.fail(error);
+            }
+            // It took place, or nothing did.
+            _ => admin.doubtful_from = known_before,
         }
         result
     }
@@ -67,8 +59,15 @@ impl Shared {
         let Some(segment) = view.segments.get(at) else {
             return Err(Error::new(ErrorKind::OutOfRange, format!("offset {to}: the log has no segment")));
         };
-        let start = Checkpoint::start(segment.first_offset(), 0, writer.active.end().last_append_time);
-        let end = walk_to(segment, start, to)?;
+        let last_append_time = writer.active.end().last_append_time;
+        let mut end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
+        if end.next_offset == segment.first_offset()
+            && let Some(before) = at.checked_sub(1).and_then(|before| view.segments.get(before))
+        {
+            // Nothing of this segment stays, so the leader epoch is that of the last batch before it.
+            let start = Checkpoint::start(before.first_offset(), 0, last_append_time);
+            end.leader_epoch = walk_to(before, start, end.next_offset)?.leader_epoch;
+        }
         if end.next_offset < view.log_start {
             // The cut goes through a batch whose first records were deleted: nothing at all is left.
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);

@@ -190,6 +190,7 @@ impl ActiveSegment {
             opened: self.opened,
             durable: self.durable,
             reserved: self.capacity,
+            leader_epoch: self.end.leader_epoch,
         }
     }
 }
@@ -202,6 +203,7 @@ pub(crate) struct SealedTail {
     durable: Publisher,
     /// Nothing was reserved beyond this.
     reserved: u64,
+    leader_epoch: u32,
 }
 
 impl SealedTail {
@@ -216,6 +218,11 @@ impl SealedTail {
     /// End of its offsets.
     pub(crate) fn end_offset(&self) -> Offset {
         self.segment.end_offset().unwrap_or(self.segment.first_offset())
+    }
+
+    /// The leader epoch of its last batch.
+    pub(crate) fn leader_epoch(&self) -> u32 {
+        self.leader_epoch
     }
 
     pub(crate) fn is_durable(&self) -> bool {

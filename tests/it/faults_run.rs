@@ -131,7 +131,8 @@ impl Run {
             // Where the cache has gone back, older bytes lie in the place of what was written: an error for
             // who reads there until it is reopened, and never a wrong record.
             let is_poisoned = self.log.as_ref().is_some_and(|log| log.stats().is_poisoned);
-            let is_reverted = self.reverts && is_poisoned && matches!(step, Step::Read | Step::Look | Step::TakeBack(_));
+            let is_reverted =
+                self.reverts && is_poisoned && matches!(step, Step::Read | Step::Look | Step::TakeBack(_));
             if !(is_damaged || is_reverted) || error.kind() != ErrorKind::Corrupt {
                 check_kind(step, &error);
             }
@@ -212,7 +213,10 @@ impl Run {
             Step::Verify => {
                 let report = log.verify()?;
                 let is_reverted = self.reverts && log.stats().is_poisoned;
-                assert!(report.damage.is_empty() || is_reverted, "a failing disk is not a damaged one: {report:?}");
+                assert!(
+                    report.damage.is_empty() || is_reverted,
+                    "a failing disk is not a damaged one: {report:?}"
+                );
                 Ok(())
             }
             Step::Open | Step::OpenToSalvage => Ok(()),

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod crash;
 mod damage;
 mod damage_salvage;
 mod damage_sample;
@@ -13,3 +14,5 @@ mod faults_run;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
+mod regressions;
+mod semantics;
