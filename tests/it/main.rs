@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod bad_input;
 mod basics;
 mod crash;
 mod damage;
@@ -14,5 +15,6 @@ mod faults_run;
 mod honest_simulation;
 mod loop_disk;
 mod proof;
+mod real_disk;
 mod regressions;
 mod semantics;
