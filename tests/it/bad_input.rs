@@ -43,7 +43,11 @@ fn an_offset_outside_the_log_is_refused_in_both_directions() {
     for below in [0, 3] {
         let number = below.to_string();
         let parts = [number.as_str(), "below the log start 4"];
-        says(&log.read(offset(below)).next().expect("an error").expect_err("deleted"), ErrorKind::OutOfRange, &parts);
+        says(
+            &log.read(offset(below)).next().expect("an error").expect_err("deleted"),
+            ErrorKind::OutOfRange,
+            &parts,
+        );
         says(&log.delete_records(offset(below)).expect_err("deleted"), ErrorKind::OutOfRange, &parts);
         says(&log.truncate(offset(below)).expect_err("deleted"), ErrorKind::OutOfRange, &parts);
     }
@@ -166,7 +170,8 @@ fn set_attributes(disk: &SimDisk, file: &str, which: usize) {
 fn a_batch_of_a_newer_version_is_unsupported_and_stays() {
     // In the active segment, where recovery walks.
     let disk = killed();
-    let active = disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two segments");
+    let active =
+        disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two segments");
     set_attributes(&disk, &active, 0);
     for on_damage in [OnDamage::Refuse, OnDamage::Salvage] {
         let before = disk.read(&active).expect("there");
@@ -181,9 +186,14 @@ fn a_batch_of_a_newer_version_is_unsupported_and_stays() {
     set_attributes(&disk, "00000000000000000000.log", 3);
     let log = options().open_in(disk.root()).expect("sealed segments are not scanned");
     let errors: Vec<_> = log.read(Offset::ZERO).take(5).filter_map(Result::err).collect();
-    says(errors.first().expect("it is met"), ErrorKind::Unsupported, &["00000000000000000000.log", "newer version"]);
+    says(
+        errors.first().expect("it is met"),
+        ErrorKind::Unsupported,
+        &["00000000000000000000.log", "newer version"],
+    );
     drop(log);
-    let refused = options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect_err("nothing to salvage");
+    let refused =
+        options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect_err("nothing to salvage");
     says(&refused, ErrorKind::Unsupported, &["00000000000000000000.log"]);
 }
 
@@ -218,9 +228,16 @@ fn another_topics_partition_or_segment_is_not_opened() {
 #[test]
 fn a_copy_of_a_segment_beside_it_is_left_alone() {
     let disk = killed();
-    let (original, active) = ("00000000000000000000.log", disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two"));
+    let (original, active) = (
+        "00000000000000000000.log",
+        disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two"),
+    );
     let expected = values(&options().open_in(disk.kill().root()).expect("it is well"), 0);
-    for (file, copy) in [(original, "00000000000000012345.log"), (&active, "next-77"), (original, "00000000000000000000.log.bak")] {
+    for (file, copy) in [
+        (original, "00000000000000012345.log"),
+        (&active, "next-77"),
+        (original, "00000000000000000000.log.bak"),
+    ] {
         let mut bytes = disk.read(file).expect("there");
         bytes.truncate(5_000);
         disk.write(copy, &bytes).expect("room");
@@ -243,14 +260,22 @@ fn a_link_a_pipe_or_a_directory_in_place_of_a_file_is_never_followed() {
     };
     let make_dir = |path: &Path| std::fs::create_dir(path).expect("there is room");
     let make_link = |path: &Path| symlink("/dev/zero", path).expect("there is room");
-    let makers: [(&str, &dyn Fn(&Path)); 3] = [("pipe", &make_pipe), ("directory", &make_dir), ("link", &make_link)];
+    let makers: [(&str, &dyn Fn(&Path)); 3] =
+        [("pipe", &make_pipe), ("directory", &make_dir), ("link", &make_link)];
     for (what, make) in makers {
         // Beside our files they are no obstacle, and stay.
         let dir = tempdir();
         let log = options().open(&dir).expect("a new directory");
         log.append([Record::new("a")]).wait().expect("room");
         log.close().expect("it syncs");
-        let beside = ["00000000000000000777.log", "next-88", "notes.txt", "torn-1-2", "damaged-x", "00000000000000000777.index"];
+        let beside = [
+            "00000000000000000777.log",
+            "next-88",
+            "notes.txt",
+            "torn-1-2",
+            "damaged-x",
+            "00000000000000000777.index",
+        ];
         beside.iter().for_each(|name| make(&dir.join(name)));
         let log = options().open(&dir).unwrap_or_else(|error| panic!("a {what} beside: {error}"));
         assert_eq!(values(&log, 0), ["a"]);
@@ -302,7 +327,11 @@ fn a_second_writer_is_told_who_holds_the_lock() {
     let dir = tempdir();
     let log = options().open(&dir).expect("nobody has it");
     log.append([Record::new("a")]).wait().expect("room");
-    says(&options().open(&dir).expect_err("it is open"), ErrorKind::Locked, &[&own, &dir.display().to_string()]);
+    says(
+        &options().open(&dir).expect_err("it is open"),
+        ErrorKind::Locked,
+        &[&own, &dir.display().to_string()],
+    );
     // Another process is told the same; see `the_other_process`.
     let said = std::process::Command::new(std::env::current_exe().expect("tests are programs"))
         .args(["--exact", "bad_input::the_other_process", "--ignored", "--nocapture"])
@@ -344,7 +373,8 @@ fn a_directory_that_is_not_there_is_named() {
 /// Copies the files one after the other, while others write them.
 fn copy_dir(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("room");
-    let mut names: Vec<_> = std::fs::read_dir(from).expect("there").map(|entry| entry.expect("there").path()).collect();
+    let mut names: Vec<_> =
+        std::fs::read_dir(from).expect("there").map(|entry| entry.expect("there").path()).collect();
     names.sort();
     for path in names {
         // It may have been renamed or deleted meanwhile; cp says so and goes on.
@@ -410,7 +440,9 @@ fn a_copy_of_a_live_directory_opens_or_names_what_is_missing() {
     });
     log.close().expect("room");
     assert!(opened + refused > 0);
-    crate::figure!("copies of a live directory: {opened} opened, {refused} refused with what is missing, 0 wrong");
+    crate::figure!(
+        "copies of a live directory: {opened} opened, {refused} refused with what is missing, 0 wrong"
+    );
     drop(std::fs::remove_dir_all(&dir));
 }
 
@@ -418,13 +450,18 @@ fn names_a_file(error: &Error, dir: &Path) {
     let message = error.to_string();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{message}");
     assert!(message.contains(&dir.display().to_string()), "{message}");
-    assert!(message.contains(".log") || message.contains("manifest") || message.contains("next-"), "{message}");
+    assert!(
+        message.contains(".log") || message.contains("manifest") || message.contains("next-"),
+        "{message}"
+    );
 }
 
 #[test]
 fn a_log_that_ends_in_the_write_mode_it_did_not_begin_in_is_the_same() {
     let disk = SimDisk::new();
-    for (round, mode) in [WriteMode::Automatic, WriteMode::Pwrite, WriteMode::Automatic].into_iter().enumerate() {
+    for (round, mode) in
+        [WriteMode::Automatic, WriteMode::Pwrite, WriteMode::Automatic].into_iter().enumerate()
+    {
         let log = options().write_mode(mode).open_in(disk.root()).expect("it was closed");
         assert_ne!(log.recovery_report().outcome, RecoveryOutcome::Torn);
         assert_eq!(values(&log, 0).len(), round);
@@ -440,7 +477,8 @@ fn a_clock_that_jumps_changes_stamps_and_nothing_else() {
     let hour = Duration::from_secs(3_600);
     let disk = SimDisk::new();
     let open = || {
-        let options = options().segment_age_max(hour).retention(Retention::Age(hour * 2)).clock(clock.clone());
+        let options =
+            options().segment_age_max(hour).retention(Retention::Age(hour * 2)).clock(clock.clone());
         options.open_in(disk.root()).expect("there is room")
     };
     let log = open();
@@ -455,7 +493,11 @@ fn a_clock_that_jumps_changes_stamps_and_nothing_else() {
         assert_eq!(appended.base_offset().get(), number as u64);
         expected.push(value);
         log.maintain().expect("no clock matters");
-        assert_eq!(log.log_start_offset(), Offset::ZERO, "no time has passed, and the clock jumped by {jump} ms");
+        assert_eq!(
+            log.log_start_offset(),
+            Offset::ZERO,
+            "no time has passed, and the clock jumped by {jump} ms"
+        );
     }
     log.flush().wait().expect("no clock matters");
     assert_eq!(values(&log, 0), expected);

@@ -10,7 +10,8 @@
 use crate::figure;
 use crate::proof::{self, Count, Rate, Seed, Size};
 use annals::{
-    Durability, ErrorKind, Follower, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Record, Retention, WriteMode,
+    Durability, ErrorKind, Follower, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Record,
+    Retention, WriteMode,
 };
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -123,12 +124,16 @@ fn what_a_killed_process_was_told_is_there() {
                     let life = Duration::from_micros(random.u64(0..40_000));
                     least = killed_after(&dir, mode, level, life).max(least);
                     let other = if cycle % 2 == 0 { mode } else { WriteMode::Automatic };
-                    let log = options(other).maintenance(Maintenance::Manual).open(&dir).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let log = options(other)
+                        .maintenance(Maintenance::Manual)
+                        .open(&dir)
+                        .unwrap_or_else(|error| panic!("{what}: {error}"));
                     records = records.max(check(&log, least, &what));
                     assert!(log.verify().expect("it can be read").damage.is_empty(), "{what}");
                     cycles += 1;
                     // Most of it goes, so that no cycle takes long to check.
-                    let start = log.log_end_offset().get().saturating_sub(300).max(log.log_start_offset().get());
+                    let start =
+                        log.log_end_offset().get().saturating_sub(300).max(log.log_start_offset().get());
                     log.delete_records(Offset::new(start).expect("small")).expect("it is in the log");
                 }
                 drop(fs::remove_dir_all(&dir));
@@ -168,13 +173,17 @@ impl Mounted {
                 file.set_len(mebibytes << 20).expect("there is room");
                 let name = image.display().to_string();
                 mounted.image = Some(image);
-                run("mkfs.ext4", &["-q", "-F", "-m", "0", &name]).and_then(|()| run("mount", &["-o", "loop", &name, &at]))
+                run("mkfs.ext4", &["-q", "-F", "-m", "0", &name])
+                    .and_then(|()| run("mount", &["-o", "loop", &name, &at]))
             }
         };
         match done {
             Ok(()) => Some(mounted),
             Err(reason) => {
-                proof::skip_for_want_of(if kind == "tmpfs" { "mount" } else { "a loop device" }, &format!("{what} ({reason})"));
+                proof::skip_for_want_of(
+                    if kind == "tmpfs" { "mount" } else { "a loop device" },
+                    &format!("{what} ({reason})"),
+                );
                 None
             }
         }
@@ -194,8 +203,13 @@ fn is_root() -> bool {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), String> {
-    let output = Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
-    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let output =
+        Command::new(program).args(arguments).output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
 }
 
 /// Appends until the disk is full; returns how many records were acknowledged.
@@ -222,7 +236,12 @@ fn a_full_disk_is_an_error_that_passes() {
             for maintenance in [Maintenance::Manual, Maintenance::Threads] {
                 let what = format!("{kind}, {mode:?}, {maintenance:?}");
                 let dir = disk.at.join("log");
-                let open = || options(mode).maintenance(maintenance).open(&dir).unwrap_or_else(|error| panic!("{what}: {error}"));
+                let open = || {
+                    options(mode)
+                        .maintenance(maintenance)
+                        .open(&dir)
+                        .unwrap_or_else(|error| panic!("{what}: {error}"))
+                };
                 // What others store fills most of it.
                 let others = disk.at.join("others");
                 let log = open();
@@ -231,7 +250,11 @@ fn a_full_disk_is_an_error_that_passes() {
                 check(&log, stored, &what);
                 // More room: it goes on.
                 let less = fs::metadata(&others).expect("there").len() - (200 << 10);
-                fs::OpenOptions::new().write(true).open(&others).and_then(|file| file.set_len(less)).expect("it shrinks");
+                fs::OpenOptions::new()
+                    .write(true)
+                    .open(&others)
+                    .and_then(|file| file.set_len(less))
+                    .expect("it shrinks");
                 let more = fill(&log, &what);
                 assert!(more > stored, "{what}: space was freed, and nothing more was stored");
                 check(&log, more, &what);
@@ -262,14 +285,24 @@ fn fill_others(disk: &Path, others: &Path) {
     drop(file);
     let len = fs::metadata(others).expect("there").len();
     assert!(len > 700 << 10, "{} is too small", disk.display());
-    fs::OpenOptions::new().write(true).open(others).and_then(|file| file.set_len(len - (300 << 10))).expect("it shrinks");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(others)
+        .and_then(|file| file.set_len(len - (300 << 10)))
+        .expect("it shrinks");
 }
 
 #[test]
 fn retention_makes_room_at_the_cap() {
     let dir = dir_under(&std::env::temp_dir()).expect("there is room");
-    for (retention, is_permitted) in [(Retention::Forever, false), (Retention::Age(Duration::from_secs(86_400)), true)] {
-        let log = options(WriteMode::Automatic).retention(retention).disk_bytes_max(512 << 10).open(&dir).expect("room");
+    for (retention, is_permitted) in
+        [(Retention::Forever, false), (Retention::Age(Duration::from_secs(86_400)), true)]
+    {
+        let log = options(WriteMode::Automatic)
+            .retention(retention)
+            .disk_bytes_max(512 << 10)
+            .open(&dir)
+            .expect("room");
         let mut refused = None;
         for _ in 0..6_000 {
             let next = log.log_end_offset().get();
@@ -304,7 +337,8 @@ fn a_directory_that_may_not_be_written_can_be_followed() {
     log.append([Record::new(&value(0))]).wait().expect("there is room");
     log.close().expect("it syncs");
     let name = dir.display().to_string();
-    let mounted = run("mount", &["--bind", &name, &name]).and_then(|()| run("mount", &["-o", "remount,ro,bind", &name]));
+    let mounted = run("mount", &["--bind", &name, &name])
+        .and_then(|()| run("mount", &["-o", "remount,ro,bind", &name]));
     if let Err(reason) = mounted {
         proof::skip_for_want_of("mount", &format!("a read-only mount ({reason})"));
         return;
