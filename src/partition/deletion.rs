@@ -15,9 +15,10 @@ use std::sync::Arc;
 impl Shared {
     /// Deletes all records below `before`, which lies in the log.
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
+        let goal = self.commit.goal(before.get());
         check_range(before, self.view().log_start, self.log_end())?;
-        self.wait_durable(before)?;
-        let mut admin = self.admin.lock();
+        self.commit.wait(goal, self)?;
+        let mut admin = self.administer()?;
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;
         if before <= self.view().log_start {
@@ -38,7 +39,7 @@ impl Shared {
                 break (writer.active.segment().clone(), *writer.active.end());
             }
         };
-        self.wait_durable(end.next_offset)?;
+        self.commit.wait_quietly(self.commit.goal(end.next_offset.get()), self)?;
         let is_active = |entry: &&mut SegmentEntry| entry.sequence == active.sequence();
         if let Some(entry) = admin.manifest.segments.iter_mut().find(is_active) {
             let (state, seal) = (entry.state, Seal::from(end));
@@ -53,7 +54,7 @@ impl Shared {
         if self.options.retention == super::Retention::Forever || self.expired_count() == 0 {
             return Ok(());
         }
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.enforce_retention_locked(&mut admin)
     }

@@ -22,10 +22,11 @@ impl Shared {
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
-        self.reserve_if_due()?;
-        self.seal_previous()?;
-        self.prepare_if_due()?;
-        self.enforce_retention()
+        self.writer.lock().usable(self)?;
+        // A full disk must not keep retention from making room on it: all is tried, and the first error told.
+        let tried =
+            [self.reserve_if_due(), self.seal_previous(), self.prepare_if_due(), self.enforce_retention()];
+        tried.into_iter().collect()
     }
 
     /// Asks for a sync of what has been written for too long, or is too much.
@@ -51,13 +52,14 @@ impl Shared {
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();
-            writer.reserve_called = false;
-            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
-            if writer.usable(self).is_err() {
+            // Called by an append, so that an idle partition takes no more. Nobody appends to a poisoned log.
+            if !std::mem::take(&mut writer.reserve_called) || writer.usable(self).is_err() {
                 return Ok(());
             }
             match writer.active.reserve_due(now) {
-                Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
+                Some(to)
+                    if self.fits_cap(&writer, to.saturating_sub(writer.active.opened().disk_bytes())) =>
+                {
                     Some((writer.active.opened().clone(), to))
                 }
                 _ => None,

@@ -75,12 +75,6 @@ pub struct Appended {
     level: Durability,
 }
 
-/// A batch that is stored, and what makes it durable.
-struct Stored {
-    appended: Appended,
-    goal: Goal,
-}
-
 impl Appended {
     /// The offset of its first record.
     #[must_use]
@@ -193,7 +187,7 @@ impl Shared {
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
-                Ok(stored) => return Ok(self.acknowledge(stored)),
+                Ok((appended, goal)) => return Ok(self.acknowledge(appended, goal)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
@@ -203,8 +197,7 @@ impl Shared {
         Err(Error::new(ErrorKind::TimedOut, message))
     }
 
-    fn acknowledge(&self, stored: Stored) -> Pending<Appended> {
-        let Stored { appended, goal } = stored;
+    fn acknowledge(&self, appended: Appended, goal: Goal) -> Pending<Appended> {
         match appended.level {
             Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
@@ -220,7 +213,7 @@ impl Shared {
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
-    ) -> Result<Result<Stored, Obstacle>> {
+    ) -> Result<Result<(Appended, Goal), Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -245,9 +238,9 @@ impl Shared {
         };
         let appended_at = self.retention_clock.stamp(now, self.options.clock.monotonic());
         if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
-            writer.poison(&error);
+            self.poison_locked(&mut writer, &error);
             drop(writer);
-            self.commit.fail(&error);
+            self.commit.wake_futures();
             return Err(error);
         }
         let next_offset = batch.next_offset();
@@ -262,8 +255,7 @@ impl Shared {
             self.upkeep.call();
         }
         let (base_offset, timestamp) = (batch.base_offset(), batch.max_timestamp());
-        let appended = Appended { base_offset, next_offset, timestamp, level };
-        Ok(Ok(Stored { appended, goal }))
+        Ok(Ok((Appended { base_offset, next_offset, timestamp, level }, goal)))
     }
 
     /// Makes room for `batch` as far as that can be done under the lock.
@@ -301,10 +293,10 @@ impl Shared {
 
     /// Reserves up to `to`, or, where the cap or the disk does not allow that, up to `least`.
     fn reserve_locked(&self, writer: &mut Writer, to: u64, least: u64) -> Result<Option<Obstacle>> {
-        let reserved = writer.active.reserved();
-        let to = if self.fits_cap(writer, to - reserved) { to } else { least };
-        if !self.fits_cap(writer, to.saturating_sub(reserved)) {
-            return Ok(Some(Obstacle::NoSpace(to - reserved)));
+        let taken = writer.active.opened().disk_bytes();
+        let to = if self.fits_cap(writer, to.saturating_sub(taken)) { to } else { least };
+        if !self.fits_cap(writer, to.saturating_sub(taken)) {
+            return Ok(Some(Obstacle::NoSpace(to.saturating_sub(taken))));
         }
         writer.changed = true;
         match writer.active.reserve(to) {

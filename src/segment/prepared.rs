@@ -57,11 +57,11 @@ impl PreparedSegment {
         let path = plan.dir.path().join(&plan.name);
         let file =
             plan.dir.create(&plan.name).map_err(|error| Error::io("create the segment", &path, error))?;
-        let written = io::write_all(&*file, &plan.header.encode(), 0)
+        let made = io::write_all(&*file, &plan.header.encode(), 0)
             .and_then(|()| file.sync())
             .map_err(|error| Error::io("write the segment header of", &path, error))
             .and_then(|()| sync_name(&*plan.dir));
-        if let Err(error) = written {
+        if let Err(error) = made {
             // Nothing refers to the file yet, so a half-written one need not stay. If it does, the next open
             // removes it.
             drop(plan.dir.remove(&plan.name));
@@ -73,7 +73,9 @@ impl PreparedSegment {
     /// Takes over a file whose first `end` bytes are in place.
     pub(crate) fn attach(plan: SegmentPlan, file: Arc<dyn File>, end: u64) -> Result<Self> {
         let capacity = plan.capacity.max(end);
-        let len = file.len().map_err(|error| Error::io("read the size of", file.path(), error))?;
+        let taken = file
+            .allocated_bytes()
+            .map_err(|error| Error::io("read the allocated size of", file.path(), error))?;
         let mapped = match plan.write {
             SegmentWrite::Pwrite => None,
             SegmentWrite::Map => match file.map(end, capacity) {
@@ -92,7 +94,7 @@ impl PreparedSegment {
             name: plan.name,
             access: plan.access,
             tail,
-            opened: Arc::new(Opened::new(file, map, len)),
+            opened: Arc::new(Opened::new(file, map, end).taking(taken)),
             capacity,
         })
     }
@@ -110,9 +112,9 @@ impl PreparedSegment {
         &self.name
     }
 
-    /// How far space is reserved.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.opened.reserved()
+    /// Bytes of disk it takes.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.opened.disk_bytes()
     }
 
     /// Reserves the first step, so that the first appends find it ready.

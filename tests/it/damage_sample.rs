@@ -137,7 +137,6 @@ pub struct Builder {
     pub log: Partition,
     pub next: u64,
     pub durable: u64,
-    options: PartitionOptions,
     write_mode: WriteMode,
 }
 
@@ -150,8 +149,8 @@ impl Builder {
     pub fn with(write_mode: WriteMode, options: PartitionOptions, clock: ManualClock) -> Self {
         let disk = SimDisk::new();
         let options = options.write_mode(write_mode);
-        let log = options.clone().open_in(disk.root()).expect("an empty disk takes a partition");
-        Self { disk, clock, log, next: 0, durable: 0, options, write_mode }
+        let log = options.open_in(disk.root()).expect("an empty disk takes a partition");
+        Self { disk, clock, log, next: 0, durable: 0, write_mode }
     }
 
     /// Appends batches of one to five records until the active segment has `bytes`.
@@ -162,7 +161,7 @@ impl Builder {
                 return;
             }
             self.append(1 + self.next % 5);
-            if self.next % 7 == 0 {
+            if self.next.is_multiple_of(7) {
                 self.flush();
             }
         }
@@ -188,12 +187,6 @@ impl Builder {
         self.append(1);
         self.log.maintain().expect("the disk is well");
         self.durable = self.log.durable_offset().get();
-    }
-
-    pub fn reopen(&mut self) {
-        self.log.close().expect("the disk is well");
-        self.log = self.options.clone().open_in(self.disk.root()).expect("it was closed");
-        self.durable = self.next;
     }
 
     /// The partition as it is now, for a process that is killed.
@@ -323,8 +316,8 @@ impl Sample {
         let by_mark = if bytes.len() >= mark + 40 { u32_at(&whole, mark + 12) } else { 0 };
         let furthest = kept.map(synced).max().unwrap_or(0).max(by_mark);
         let furthest = usize::try_from(furthest).expect("32 bits fit");
-        let proved = placed.iter().filter(|batch| batch.bytes.end <= furthest).map(|batch| batch.offsets.end);
-        proved.last().unwrap_or(*first)
+        let proved = placed.iter().rfind(|batch| batch.bytes.end <= furthest);
+        proved.map_or(*first, |batch| batch.offsets.end)
     }
 
     fn is_closed(&self) -> bool {

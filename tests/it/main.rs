@@ -13,7 +13,11 @@ mod damage_sample;
 mod faults;
 mod faults_run;
 mod honest_simulation;
+mod interplay;
 mod loop_disk;
+mod model;
+#[cfg(annals_planted)]
+mod planted;
 mod proof;
 mod real_disk;
 mod regressions;

@@ -202,7 +202,7 @@ impl Stage<'_> {
         self.doubt_what_is_written();
         let before = self.history.last();
         let after = match act {
-            Act::Append | Act::AppendVerbatim | Act::Look | Act::FailedSync => {
+            Act::Append | Act::AppendVerbatim | Act::Overlap | Act::Look | Act::FailedSync => {
                 let level = self.workload.level(&mut self.random);
                 let appended = self.append(level);
                 drop(appended.and_then(annals::Pending::wait));

@@ -19,6 +19,8 @@
 mod examine;
 mod failed_syncs;
 mod history;
+mod interlude;
+mod mended;
 mod nested;
 mod power_cuts;
 mod rehearsal;
