@@ -134,15 +134,11 @@ fn set_version(disk: &SimDisk, file: &str, slot: std::ops::Range<usize>, version
 
 #[test]
 fn a_newer_version_is_unsupported_and_not_damage() {
-    for (file, slots) in [
-        ("00000000000000000000.log", vec![0..4_096]),
-        ("manifest", vec![0..4_096, 4_096..8_192]),
-        ("manifest", vec![4_096..8_192]),
-    ] {
+    for (file, slots) in [("00000000000000000000.log", &[0][..]), ("manifest", &[0, 1]), ("manifest", &[1])] {
         for on_damage in [OnDamage::Refuse, OnDamage::Salvage] {
             let disk = killed();
-            for slot in slots.clone() {
-                set_version(&disk, file, slot, 2);
+            for slot in slots {
+                set_version(&disk, file, slot * 4_096..(slot + 1) * 4_096, 2);
             }
             let before = disk.content_hash();
             let refused = options().on_damage(on_damage).open_in(disk.root()).expect_err("a newer version");
@@ -170,8 +166,7 @@ fn set_attributes(disk: &SimDisk, file: &str, which: usize) {
 fn a_batch_of_a_newer_version_is_unsupported_and_stays() {
     // In the active segment, where recovery walks.
     let disk = killed();
-    let active =
-        disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two segments");
+    let active = disk.files().into_iter().rfind(|file| file.ends_with(".log")).expect("two segments");
     set_attributes(&disk, &active, 0);
     for on_damage in [OnDamage::Refuse, OnDamage::Salvage] {
         let before = disk.read(&active).expect("there");
@@ -230,7 +225,7 @@ fn a_copy_of_a_segment_beside_it_is_left_alone() {
     let disk = killed();
     let (original, active) = (
         "00000000000000000000.log",
-        disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("two"),
+        disk.files().into_iter().rfind(|file| file.ends_with(".log")).expect("two"),
     );
     let expected = values(&options().open_in(disk.kill().root()).expect("it is well"), 0);
     for (file, copy) in [
@@ -250,6 +245,10 @@ fn a_copy_of_a_segment_beside_it_is_left_alone() {
     }
 }
 
+/// Makes something that is no file.
+#[cfg(unix)]
+type Maker<'a> = &'a dyn Fn(&Path);
+
 #[cfg(unix)]
 #[test]
 fn a_link_a_pipe_or_a_directory_in_place_of_a_file_is_never_followed() {
@@ -260,7 +259,7 @@ fn a_link_a_pipe_or_a_directory_in_place_of_a_file_is_never_followed() {
     };
     let make_dir = |path: &Path| std::fs::create_dir(path).expect("there is room");
     let make_link = |path: &Path| symlink("/dev/zero", path).expect("there is room");
-    let makers: [(&str, &dyn Fn(&Path)); 3] =
+    let makers: [(&str, Maker<'_>); 3] =
         [("pipe", &make_pipe), ("directory", &make_dir), ("link", &make_link)];
     for (what, make) in makers {
         // Beside our files they are no obstacle, and stay.
@@ -394,11 +393,11 @@ fn a_copy_of_a_live_directory_opens_or_names_what_is_missing() {
         scope.spawn(move || {
             let mut number = 0_u64;
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
-                let level = if number % 50 == 0 { Durability::Durable } else { Durability::Written };
+                let level = if number.is_multiple_of(50) { Durability::Durable } else { Durability::Written };
                 let value = format!("{number} {}", "x".repeat(200));
                 writer.append_with(level, [Record::new(&value)]).wait().expect("room");
                 number += 1;
-                if number % 100 == 0 {
+                if number.is_multiple_of(100) {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
