@@ -236,7 +236,8 @@ impl Shared {
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
-        if let Err(error) = writer.active.append(batch, times, epoch, now) {
+        let appended_at = self.retention_clock.stamp(now, self.options.clock.monotonic());
+        if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
             self.poison_locked(&mut writer, &error);
             drop(writer);
             self.commit.wake_futures();

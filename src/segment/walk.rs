@@ -4,7 +4,7 @@ use super::{Checkpoint, Layout};
 use crate::io::{self, File};
 use crate::record::{BATCH_ALIGN, BatchHeader, Flaw, HEADER_LEN, Place, read_batch};
 use crate::sync::{Bug, planted};
-use crate::{Error, Position, Result};
+use crate::{Error, ErrorKind, Position, Result};
 
 /// Bytes that are read at once.
 const WINDOW_LEN: usize = 256 << 10;
@@ -18,6 +18,26 @@ pub(crate) struct Walk {
     pub(crate) furthest: Position,
     /// Why the walk went no further.
     pub(crate) stop: Stop,
+}
+
+impl Walk {
+    /// Refuses to take a good batch of a newer version for the end of the log, or for damage.
+    ///
+    /// # Errors
+    /// `Unsupported` when the walk ended at one.
+    pub(crate) fn check_version(&self, track: Track<'_>) -> Result<()> {
+        match self.stop {
+            Stop::Flaw(flaw) if flaw.kind() == ErrorKind::Unsupported => {
+                let (path, end) = (track.file.path().display(), &self.end);
+                let message = format!(
+                    "{path}: at position {}, where offset {} should be: {flaw}",
+                    end.position, end.next_offset
+                );
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a walk ended.

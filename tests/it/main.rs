@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod bad_input;
 mod basics;
 mod crash;
 mod damage;
@@ -18,5 +19,6 @@ mod model;
 #[cfg(annals_planted)]
 mod planted;
 mod proof;
+mod real_disk;
 mod regressions;
 mod semantics;

@@ -86,6 +86,7 @@ impl OpenEnd {
             index.push(batch.base_offset, at, batch.max_timestamp);
             unproved.push_back((at, batch.base_offset));
         })?;
+        found.check_version(track)?;
         let grew = found.end.position > self.end.position;
         self.end = found.end;
         self.written.advance(found.end.position.to_u64());
