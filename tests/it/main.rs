@@ -5,4 +5,5 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod open_time;
 mod proof;
