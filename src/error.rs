@@ -4,7 +4,6 @@
 //! what was found, in which file and where. It is one word wide, and cheap to clone, because one failed sync
 //! answers every waiter of a group commit.
 
-use crate::Offset;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -30,7 +29,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Cause>,
-    lost: Option<Range<Offset>>,
+    lost: Option<Range<u64>>,
 }
 
 /// The cause of an error, shared by all clones of it.
@@ -88,7 +87,7 @@ impl Error {
     }
 
     /// Records that were lost to damage, and that salvage has given up.
-    pub(crate) fn lost(range: Range<Offset>) -> Self {
+    pub(crate) fn lost(range: Range<u64>) -> Self {
         let message = format!("offsets {} to {} (exclusive) were lost to damage", range.start, range.end);
         Self(Arc::new(Inner { kind: ErrorKind::Corrupt, message, source: None, lost: Some(range) }))
     }
@@ -103,7 +102,7 @@ impl Error {
     /// The offsets that were lost to damage, when that is what the error says. A reader that is asked again
     /// goes on behind them.
     #[must_use]
-    pub fn lost_range(&self) -> Option<Range<Offset>> {
+    pub fn lost_range(&self) -> Option<Range<u64>> {
         self.0.lost.clone()
     }
 

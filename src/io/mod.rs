@@ -32,7 +32,7 @@ pub use sim::{
     Recording, Replay, SimDisk,
 };
 
-use crate::sync::Published;
+pub use crate::sync::{Published, Publisher};
 use std::fmt;
 use std::io;
 use std::path::Path;

@@ -455,6 +455,22 @@ mod real {
         assert!(!scratch.0.join("nowhere").exists());
     }
 
+    /// Page faults are what the reserve is there to keep out of the appends.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_reserved_is_populated() {
+        let scratch = Scratch::new("/dev/shm".as_ref());
+        let file = scratch.dir().create("populated").unwrap();
+        let (_writer, reader) = file.map(0, 1 << 24).unwrap();
+        reader.reserve(100).unwrap();
+        reader.reserve(1 << 20).unwrap();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let path = file.path().display().to_string();
+        let mut of_file = maps.lines().skip_while(|line| !line.ends_with(&path));
+        let present = of_file.find(|line| line.starts_with("Rss:")).expect("a map has a size");
+        assert_eq!(present.split_whitespace().nth(1), Some("1024"), "{present}");
+    }
+
     #[test]
     fn a_file_or_nothing_is_not_a_directory() {
         let scratch = Scratch::new(&std::env::temp_dir());

@@ -2,8 +2,9 @@
 
 use super::manifest::{SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
-use super::writer::State;
+use super::writer::{State, Writer};
 use crate::segment::{Seal, TailMark};
+use crate::sync::{Bug, planted};
 use crate::{Error, Result};
 
 impl Shared {
@@ -24,7 +25,9 @@ impl Shared {
         admin.lock = None;
         drop(admin);
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
-        self.end.wake_all();
+        if !planted(Bug::CloseForgetsWaiters) {
+            self.end.wake_all();
+        }
         result
     }
 
@@ -32,14 +35,18 @@ impl Shared {
     fn finish(&self, admin: &mut Admin) -> Result<()> {
         self.seal_previous_locked(admin)?;
         self.commit.wait(self.log_end().get(), self)?;
-        if !self.writer.lock().changed {
-            return Ok(());
-        }
         // Appends that come in now find the state closed or are synced below.
         let mut writer = self.writer.lock();
         writer.usable(self)?;
         writer.state = State::Closed;
+        if !writer.changed {
+            return Ok(());
+        }
         let end = *writer.active.end();
+        if writer.active.durable() < end.position {
+            // An append came in since: it must be synced before the mark says that it is.
+            sync(&writer)?;
+        }
         let mark = TailMark {
             synced: end.position,
             durable_offset: end.next_offset,
@@ -47,8 +54,8 @@ impl Shared {
             manifest_generation: writer.generation,
         };
         writer.active.store_tail_mark(&mark)?;
+        sync(&writer)?;
         let opened = writer.active.opened().clone();
-        opened.file.sync().map_err(|error| Error::io("sync", opened.file.path(), error))?;
         writer.active.advance_durable(end.position);
         let active = writer.active.segment().clone();
         let next = writer.next.take();
@@ -69,4 +76,9 @@ impl Shared {
         self.store_index(&active, &seal);
         crate::segment::punch_beyond(&*opened.file, end.position.to_u64() + 4096, u64::MAX)
     }
+}
+
+fn sync(writer: &Writer) -> Result<()> {
+    let file = &writer.active.opened().file;
+    file.sync().map_err(|error| Error::io("sync", file.path(), error))
 }

@@ -8,6 +8,7 @@ use super::retention::{SegmentFacts, expired};
 use super::shared::{Admin, Shared};
 use super::view::check_range;
 use crate::segment::{FileName, Segment, index};
+use crate::sync::{Bug, planted};
 use crate::{Error, Offset, Result};
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ impl Shared {
             return Ok(());
         }
         if count == self.view().segments.len() {
-            self.leave_active_segment(admin)?;
+            // Sealing what was the active segment deletes what is too old by then.
+            return self.leave_active_segment(admin);
         }
         self.delete_oldest_locked(admin, count)
     }
@@ -77,12 +79,12 @@ impl Shared {
         facts.collect()
     }
 
-    /// Deletes the oldest `count` sealed segments.
+    /// Deletes the oldest `count` segments that are sealed in the manifest. An append may seal one more in the
+    /// view at any time, which is not synced yet.
     pub(super) fn delete_oldest_locked(&self, admin: &mut Admin, count: usize) -> Result<()> {
-        let view = self.view();
-        let sealed = view.segments.iter().filter(|segment| segment.is_sealed());
-        match sealed.take(count).last().and_then(|segment| segment.end_offset()) {
-            Some(end) => self.advance_log_start(admin, end.max(view.log_start)),
+        let sealed = admin.manifest.segments.iter().filter(|entry| entry.state == SegmentState::Sealed);
+        match sealed.take(count).last().map(|entry| entry.end_offset) {
+            Some(end) => self.advance_log_start(admin, end.max(admin.manifest.log_start)),
             None => Ok(()),
         }
     }
@@ -92,6 +94,12 @@ impl Shared {
         self.writer.lock().changed = true;
         let mut changed = admin.manifest.clone();
         changed.start_at(log_start);
+        if planted(Bug::UnlinkBeforeManifest) {
+            let dropped = |segment: &&Arc<Segment>| {
+                !changed.segments.iter().any(|entry| entry.sequence == segment.sequence())
+            };
+            self.view().segments.iter().filter(dropped).try_for_each(|segment| self.unlink(segment))?;
+        }
         self.commit_manifest(admin, changed)?;
         let gone = self.drop_from_view(&admin.manifest, log_start);
         gone.iter().try_for_each(|segment| self.unlink(segment))
@@ -133,7 +141,9 @@ impl Shared {
 impl Manifest {
     /// Begins the log at `log_start` and no longer lists the sealed segments below it.
     pub(super) fn start_at(&mut self, log_start: Offset) {
-        self.log_start = log_start;
+        if !planted(Bug::LogStartNotKept) {
+            self.log_start = log_start;
+        }
         self.segments.retain(|entry| entry.state != SegmentState::Sealed || entry.end_offset > log_start);
         self.lost.retain(|range| range.to > log_start);
     }

@@ -26,7 +26,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often a follower that waits looks again.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -46,7 +46,7 @@ const ATTEMPTS_MAX: usize = 16;
 /// assert_eq!(records.iter().next().map(|record| record.value()), Some(&b"a"[..]));
 /// # log.close()?;
 /// # drop(std::fs::remove_dir_all(&dir));
-/// # annals::Result::Ok(())
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Follower {
@@ -79,6 +79,8 @@ struct OpenEnd {
     durable: Publisher,
     index: IndexWriter,
     end: Checkpoint,
+    /// What the manifest says is synced; zero when it says nothing.
+    recovery_point: Position,
     /// Whether anything says that all before this segment is synced.
     follows_synced: bool,
     /// Batches that are not known to be synced: where they begin, and their first offset.
@@ -92,8 +94,8 @@ impl Follower {
     /// `NotFound` when there is no partition; `Corrupt`, `Unsupported`, `Io` as for a writer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let dir = crate::io::DiskDir::open(path)
-            .map_err(|error| Error::io("open the directory", path, error))?;
+        let dir =
+            crate::io::DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
         Self::open_in(dir)
     }
 
@@ -128,17 +130,18 @@ impl Follower {
     /// # Errors
     /// As [`Follower::refresh`].
     pub fn wait_past(&self, level: ReadLevel, offset: Offset, limit: Duration) -> Result<bool> {
-        let started = Instant::now();
+        let mut left = limit;
         loop {
             self.refresh()?;
             if self.source.end_at(level) > offset {
                 return Ok(true);
             }
-            let left = limit.saturating_sub(started.elapsed());
             if left.is_zero() {
                 return Ok(false);
             }
-            thread::sleep(left.min(LOOK_EVERY));
+            let nap = left.min(LOOK_EVERY);
+            thread::sleep(nap);
+            left = left.saturating_sub(nap);
         }
     }
 
@@ -221,7 +224,7 @@ impl Seen {
                 end = entry.end_offset;
                 continue;
             }
-            let fresh = OpenEnd::new(dir, found, entry, manifest, end);
+            let fresh = OpenEnd::new(dir, found, entry, end);
             if entry.state == SegmentState::Open {
                 segments.push(fresh.segment.clone());
             }
@@ -288,8 +291,8 @@ impl SegmentFile {
         &self,
         dir: &Arc<dyn Dir>,
         first_offset: Offset,
-        written: crate::Published,
-        durable: crate::Published,
+        written: crate::sync::Published,
+        durable: crate::sync::Published,
     ) -> SegmentParts {
         SegmentParts {
             dir: dir.clone(),
@@ -304,19 +307,30 @@ impl SegmentFile {
 }
 
 impl OpenEnd {
-    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, manifest: &Manifest, end: Offset) -> Self {
+    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, end: Offset) -> Self {
         let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
-        let end = Checkpoint { next_offset: entry.end_offset.max(first_offset), ..entry.checkpoint(manifest) };
-        let (written, durable) = (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
-        // The index of what lies before the recovery point is not needed to be right: look-ups begin at the
-        // first entry that is not beyond what they want.
+        // From the first batch, not from the recovery point: the index must know all of it.
+        let end = Checkpoint::start(first_offset, 0, entry.last_append_time);
+        let (written, durable) =
+            (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
         let index = IndexWriter::new(file.header.index_owner(first_offset));
         let parts = file.parts(dir, first_offset, written.published(), durable.published());
         let opened = Arc::new(Opened::new(file.file.clone(), None, 0));
         let segment = Arc::new(Segment::open(parts, opened, index.index()));
         let follows_synced = entry.state == SegmentState::Open;
         let unproved = VecDeque::new();
-        Self { file: file.clone(), segment, written, durable, index, end, follows_synced, unproved }
+        let recovery_point = if follows_synced { entry.end } else { Position::ZERO };
+        Self {
+            file: file.clone(),
+            segment,
+            written,
+            durable,
+            index,
+            end,
+            recovery_point,
+            follows_synced,
+            unproved,
+        }
     }
 
     /// Whether nothing was found in it yet.
@@ -352,7 +366,7 @@ impl OpenEnd {
         let grew = found.end.position > self.end.position;
         self.end = found.end;
         self.written.advance(found.end.position.to_u64());
-        self.prove(found.furthest);
+        self.prove(found.furthest.max(self.recovery_point));
         let mark = read_range(track, found.end.position.to_u64(), TAIL_MARK_LEN as usize)?;
         let place = Place { salt: track.salt, position: found.end.position };
         if let Ok(mark) = TailMark::decode(&mark, place) {

@@ -34,7 +34,7 @@ use std::sync::Arc;
 /// }
 /// assert_eq!(values, [b"a", b"b", b"c"]);
 /// log.close()?;
-/// # annals::Result::Ok(())
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Partition {

@@ -132,6 +132,7 @@ impl Writer {
             watched: false,
             reserve_called: false,
             changed,
+            confirmed: file.is_confirmed(),
             generation,
         };
         (file, manifest, writer)

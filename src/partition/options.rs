@@ -119,7 +119,7 @@ pub enum OnDamage {
 ///     .retention(Retention::Age(Duration::from_secs(86_400)))
 ///     .durability(Durability::Written)
 ///     .open_in_memory()?;
-/// # annals::Result::Ok(())
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PartitionOptions {

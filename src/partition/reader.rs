@@ -10,8 +10,11 @@ use super::ReadLevel;
 use super::lookup;
 use super::shared::Shared;
 use super::view::{View, check_range};
-use crate::record::{Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk};
+use crate::record::{
+    Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk,
+};
 use crate::segment::{Layout, Segment};
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +27,7 @@ pub(super) const PROBE_LEN: usize = 8 << 10;
 /// Goes through a partition's records in order, from an offset to the end of what it may see.
 ///
 /// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
-/// again later, it goes on with what has come meanwhile. See [`Partition::read`].
+/// again later, it goes on with what has come meanwhile. See [`crate::Partition::read`].
 #[derive(Debug)]
 pub struct Reader {
     source: Arc<dyn Source>,
@@ -130,7 +133,7 @@ impl Reader {
                 if let Some(lost) = view.lost_at(self.cursor.next) {
                     let from = self.cursor.next;
                     self.cursor.next = lost.to;
-                    return Err(Error::lost(from..lost.to));
+                    return Err(Error::lost(from.get()..lost.to.get()));
                 }
                 self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
             }
@@ -153,7 +156,9 @@ enum Progress {
     /// Batches without a record to show.
     Empty,
     /// The segment goes up to this offset (exclusive), and there may be more in the next.
-    SegmentEnd { end_offset: Offset },
+    SegmentEnd {
+        end_offset: Offset,
+    },
     /// There is no more to see yet.
     LogEnd,
 }
@@ -173,6 +178,7 @@ impl Cursor {
         let Some(held) = &mut self.held else { return Ok(Progress::LogEnd) };
         let limit = match level {
             ReadLevel::Written => held.segment.written(),
+            ReadLevel::Durable if planted(Bug::DurableSeesWritten) => held.segment.written(),
             ReadLevel::Durable => held.segment.durable(),
         };
         if held.position >= limit || held.base_offset >= until {
@@ -182,7 +188,8 @@ impl Cursor {
                 None => Progress::LogEnd,
             });
         }
-        let found = read_chunk(held, self.next, until, limit, CHUNK_LEN)?;
+        let from = if planted(Bug::ReadWholeBatch) { held.base_offset } else { self.next };
+        let found = read_chunk(held, from, until, limit, CHUNK_LEN)?;
         held.advance(&found)?;
         self.next = self.next.max(found.next_offset);
         if found.records.is_empty() { Ok(Progress::Empty) } else { Ok(Progress::Records(found.records)) }

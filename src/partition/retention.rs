@@ -2,6 +2,7 @@
 
 use super::options::Retention;
 use crate::Timestamp;
+use crate::sync::{Bug, planted};
 use std::time::Duration;
 
 /// What the rule looks at in one segment.
@@ -39,6 +40,9 @@ fn expired_by_age(segments: &[SegmentFacts], now: Timestamp, age: Duration) -> u
             continue;
         }
         youngest = youngest.min(segment.last_append_time);
+        if planted(Bug::YoungStampKeepsAll) {
+            youngest = segment.last_append_time;
+        }
         if count == 0 && youngest.saturating_add(age) < now {
             count = at + 1;
         }
@@ -55,7 +59,7 @@ fn expired_by_bytes(segments: &[SegmentFacts], floor: u64) -> usize {
         .take(sealed)
         .take_while(|segment| {
             let rest = left.saturating_sub(segment.bytes);
-            let goes = rest >= floor;
+            let goes = if planted(Bug::RetentionBelowFloor) { left > floor } else { rest >= floor };
             left = rest;
             goes
         })
@@ -87,7 +91,11 @@ mod tests {
     use super::*;
 
     fn segment(last_append_time: i64, bytes: u64) -> SegmentFacts {
-        SegmentFacts { last_append_time: Timestamp::from_millis(last_append_time), bytes, is_empty: bytes == 0 }
+        SegmentFacts {
+            last_append_time: Timestamp::from_millis(last_append_time),
+            bytes,
+            is_empty: bytes == 0,
+        }
     }
 
     fn at(millis: i64) -> Timestamp {

@@ -14,9 +14,10 @@ use super::options::{ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
 use super::writer::State;
 use crate::segment::{
-    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader, SegmentPlan,
-    SegmentWrite, TAIL_MARK_LEN, index,
+    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
+    SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
 };
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,12 @@ impl SegmentEntry {
     }
 
     /// The entry of a segment that ends as `seal` says, for good or, in state `Open`, so far.
-    pub(super) fn at_end(header: &SegmentHeader, state: SegmentState, first_offset: Offset, seal: &Seal) -> Self {
+    pub(super) fn at_end(
+        header: &SegmentHeader,
+        state: SegmentState,
+        first_offset: Offset,
+        seal: &Seal,
+    ) -> Self {
         Self {
             sequence: header.sequence,
             state,
@@ -103,7 +109,11 @@ impl Shared {
         changed.next_sequence = sequence + 1;
         let end = self.log_end();
         changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
-        self.commit_manifest(admin, changed)?;
+        if planted(Bug::NextSegmentNotListed) {
+            admin.manifest.next_sequence = changed.next_sequence;
+        } else {
+            self.commit_manifest(admin, changed)?;
+        }
         let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
             // Where there is no room for more than the header, the first append will say so.
@@ -136,9 +146,32 @@ impl Shared {
             }
             return Err(error);
         }
-        self.writer.lock().generation = changed.generation;
+        let mut writer = self.writer.lock();
+        writer.generation = changed.generation;
+        writer.confirmed = true;
+        drop(writer);
         admin.manifest = changed;
         Ok(())
+    }
+
+    /// Makes sure, once after an open that wrote nothing, that the manifest survives a power cut: whoever gave
+    /// it its name may have died before that was synced.
+    pub(super) fn confirm_manifest(&self) -> Result<()> {
+        let mut admin = self.admin.lock();
+        if self.writer.lock().confirmed {
+            return Ok(());
+        }
+        let confirmed = admin.file.confirm();
+        if let Err(error) = &confirmed
+            && error.kind() != ErrorKind::NoSpace
+        {
+            self.poison(error);
+        }
+        let mut writer = self.writer.lock();
+        writer.confirmed = confirmed.is_ok();
+        writer.changed = true;
+        drop(writer);
+        confirmed
     }
 
     /// Seals the segment before the active one, if there is one to seal.
@@ -170,7 +203,17 @@ impl Shared {
             old.first_offset(),
             &seal,
         ));
-        changed.segments.push(SegmentEntry::empty(active.header(), SegmentState::Open, active.first_offset()));
+        changed.segments.push(SegmentEntry::empty(
+            active.header(),
+            SegmentState::Open,
+            active.first_offset(),
+        ));
+        if planted(Bug::RecoveryPointUnsynced) {
+            changed.segments.pop();
+            let end = self.writer.lock().active.seal_facts();
+            let first = active.first_offset();
+            changed.segments.push(SegmentEntry::at_end(active.header(), SegmentState::Open, first, &end));
+        }
         self.commit_manifest(admin, changed)?;
         let sealed = self.writer.lock().sealing.take();
         self.name_by_offset(&active)?;

@@ -7,7 +7,7 @@
 use super::shared::Shared;
 use super::writer::Writer;
 use crate::segment::{Opened, TailMark};
-use crate::sync::Leader;
+use crate::sync::{Bug, Leader, planted};
 use crate::{Error, Offset, Position, Result};
 use std::sync::Arc;
 
@@ -34,6 +34,9 @@ impl Leader for Shared {
         covering(round.end_offset.get());
         for opened in &round.files {
             if let Err(error) = opened.file.sync() {
+                if planted(Bug::RetriedSync) && opened.file.sync().is_ok() {
+                    continue;
+                }
                 let error = Error::io("sync", opened.file.path(), error);
                 self.writer.lock().poison(&error);
                 return Err(error);
@@ -57,7 +60,8 @@ impl Leader for Shared {
 impl Round {
     /// Notes what is complete now.
     fn begin(writer: &Writer) -> Self {
-        let sealing = writer.sealing.as_ref().filter(|sealing| !sealing.is_durable());
+        let sealing =
+            writer.sealing.as_ref().filter(|sealing| !sealing.is_durable() && !planted(Bug::RollNotSynced));
         let mut files: Vec<_> = sealing.map(|sealing| sealing.opened().clone()).into_iter().collect();
         files.push(writer.active.opened().clone());
         let end = writer.active.end();
@@ -85,7 +89,7 @@ impl Round {
         }
         writer.active.advance_durable(self.end);
         let mark = TailMark {
-            synced: self.end,
+            synced: if planted(Bug::MarkClaimsMore) { writer.active.end().position } else { self.end },
             durable_offset: self.end_offset,
             last_append_time: writer.active.end().last_append_time,
             manifest_generation: writer.generation,

@@ -19,7 +19,7 @@ use super::view::View;
 use super::writer::Writer;
 use super::{ReadLevel, RecoveryReport};
 use crate::io::{Dir, Lock};
-use crate::sync::{Deadline, Gate, GroupCommit, Mutex, Place, Progress, RwLock};
+use crate::sync::{Bug, Deadline, Gate, GroupCommit, Mutex, Place, Progress, RwLock, planted};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -80,6 +80,7 @@ impl Shared {
     pub(crate) fn end_at(&self, level: ReadLevel) -> Offset {
         match level {
             ReadLevel::Written => self.log_end(),
+            ReadLevel::Durable if planted(Bug::DurableSeesWritten) => self.log_end(),
             ReadLevel::Durable => self.durable_end().min(self.log_end()),
         }
     }
@@ -133,7 +134,9 @@ impl Progress for Shared {
 
     fn abandon(&self, goal: u64, place: &mut Place) {
         self.commit.forget(place);
-        self.demand_sync(goal);
+        if !planted(Bug::DropForgetsDemand) {
+            self.demand_sync(goal);
+        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! How much disk the partition takes, and the cap on it.
 
+use super::manifest::SegmentState;
 use super::options::Retention;
 use super::shared::{Admin, Shared};
 use super::writer::Writer;
 use crate::segment::{SEGMENT_HEADER_LEN, Segment};
-use crate::sync::Mutex;
+use crate::sync::{Bug, Mutex, planted};
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, Weak};
 
@@ -25,8 +26,16 @@ impl Pinned {
 
     /// Bytes of disk they take.
     pub(super) fn bytes(&self) -> u64 {
+        if planted(Bug::PinnedNotCounted) {
+            return 0;
+        }
         let pinned = self.0.lock();
-        pinned.iter().filter_map(Weak::upgrade).filter(|segment| segment.is_open()).map(|s| file_bytes(&s)).sum()
+        pinned
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter(|segment| segment.is_open())
+            .map(|s| file_bytes(&s))
+            .sum()
     }
 
     /// Has all readers let go of them: their next read is out of range.
@@ -60,9 +69,10 @@ impl Shared {
         let view = self.view();
         let sealed: u64 =
             view.segments.iter().filter(|segment| segment.is_sealed()).map(|s| file_bytes(s)).sum();
-        let sealing = writer.sealing.as_ref().map_or(0, |sealing| {
-            sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes())
-        });
+        let sealing = writer
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes()));
         let reserved = writer.active.reserved().next_multiple_of(BLOCK);
         let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(u64::from(SEGMENT_HEADER_LEN)));
         // Two slots of the manifest, which grow with the number of segments, and the lock.
@@ -88,8 +98,8 @@ impl Shared {
         }
         self.pinned.evict();
         while !self.has_room(more) {
-            let sealed = self.view().segments.iter().filter(|segment| segment.is_sealed()).count();
-            if self.options.retention == Retention::Forever || sealed == 0 {
+            let has_sealed = admin.manifest.segments.iter().any(|entry| entry.state == SegmentState::Sealed);
+            if self.options.retention == Retention::Forever || !has_sealed {
                 return Err(self.cap_reached(more));
             }
             self.delete_oldest_locked(admin, 1)?;

@@ -27,6 +27,8 @@ pub struct PartitionStats {
     pub pinned_bytes: u64,
     /// Bytes that are written and not synced.
     pub unsynced_bytes: u64,
+    /// Bytes of memory that loaded indexes take.
+    pub index_memory_bytes: usize,
     /// Whether writes are refused until it is reopened.
     pub is_poisoned: bool,
 }
@@ -50,6 +52,12 @@ impl Shared {
             disk_bytes: self.disk_bytes_locked(&writer),
             pinned_bytes: self.pinned.bytes(),
             unsynced_bytes: writer.unsynced_bytes(),
+            index_memory_bytes: view
+                .segments
+                .iter()
+                .filter_map(|segment| segment.loaded_index())
+                .map(|index| index.memory_bytes())
+                .sum(),
             is_poisoned: writer.is_poisoned(),
         }
     }

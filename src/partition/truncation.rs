@@ -11,7 +11,7 @@ use super::writer::Writer;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Seal, Segment, SegmentParts, Track, walk,
 };
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::sync::Arc;
 
@@ -30,10 +30,16 @@ impl Shared {
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.admin.lock();
-        self.seal_previous_locked(&mut admin)?;
-        self.commit.wait(self.log_end().get(), self)?;
-        let mut writer = self.writer.lock();
-        writer.usable(self)?;
+        let mut writer = loop {
+            self.seal_previous_locked(&mut admin)?;
+            self.commit.wait(self.log_end().get(), self)?;
+            let writer = self.writer.lock();
+            writer.usable(self)?;
+            // An append may have rolled since.
+            if writer.sealing.is_none() {
+                break writer;
+            }
+        };
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
         }
@@ -76,7 +82,9 @@ impl Shared {
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
         changed.cut(&cut, &prepared);
-        admin.file.commit(&mut changed)?;
+        if !planted(Bug::TruncationNotCommitted) {
+            admin.file.commit(&mut changed)?;
+        }
         writer.generation = changed.generation;
         admin.manifest = changed;
         let epoch = admin.manifest.leader_epoch;

@@ -8,14 +8,13 @@
 //! ```
 
 use super::shared::Shared;
-use crate::sync::Mutex;
+use crate::sync::{AtomicBool, Mutex, Ordering};
 use crate::{Error, ErrorKind, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The longest the thread sleeps when nothing is due: retention by age goes by a clock that may jump.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
@@ -85,9 +84,9 @@ impl Upkeep {
 
 /// The disk thread.
 fn run(inbox: &Receiver<()>, shared: &Weak<Shared>) {
-    let mut due = Instant::now();
+    let mut idle = Duration::ZERO;
     loop {
-        match inbox.recv_deadline(due) {
+        match inbox.recv_timeout(idle) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
@@ -102,6 +101,6 @@ fn run(inbox: &Receiver<()>, shared: &Weak<Shared>) {
             shared.poison(&Error::new(ErrorKind::Poisoned, message));
             continue;
         };
-        due = Instant::now() + next.min(SLEEP_MAX);
+        idle = next.min(SLEEP_MAX);
     }
 }

@@ -45,12 +45,8 @@ impl Shared {
 fn verify_segment(segment: &Arc<Segment>, report: &mut VerifyReport) -> Result<()> {
     let opened = segment.opened()?;
     let end = segment.written();
-    let track = Track {
-        file: &*opened.file,
-        salt: segment.salt(),
-        layout: segment.layout(),
-        len: end.to_u64(),
-    };
+    let track =
+        Track { file: &*opened.file, salt: segment.salt(), layout: segment.layout(), len: end.to_u64() };
     let start = Checkpoint::start(segment.first_offset(), 0, Timestamp::MIN);
     let found = walk(track, start, &mut |_, _| {})?;
     report.good_bytes += u64::from(found.end.position.since(start.position));

@@ -2,8 +2,8 @@
 
 use super::ReadLevel;
 use super::shared::Shared;
-use crate::sync::{Deadline, Place, Progress, block_on};
 use crate::Result;
+use crate::sync::{Deadline, Place, Progress, block_on};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -30,7 +30,11 @@ impl Progress for EndPassed {
 
     fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         if self.shared.log_end().get() < goal {
-            return self.poll_written(goal, place, context);
+            // It may be written by the time the waiter is on the list, which is not yet durable.
+            match self.poll_written(goal, place, context) {
+                Poll::Ready(Ok(())) => {}
+                other => return other,
+            }
         }
         match self.level {
             ReadLevel::Written => Poll::Ready(Ok(())),

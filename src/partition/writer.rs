@@ -12,7 +12,7 @@ use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Pending, Progress};
+use crate::sync::{Bug, Pending, Progress, planted};
 use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +39,9 @@ pub(crate) struct Writer {
     pub(super) reserve_called: bool,
     /// Whether anything has changed since the partition was opened.
     pub(super) changed: bool,
+    /// Whether the manifest is known to be found after a power cut. One that was loaded may have been renamed
+    /// by a process that failed to sync its name.
+    pub(super) confirmed: bool,
     /// The newest manifest, for tail marks.
     pub(super) generation: u64,
 }
@@ -100,6 +103,8 @@ impl Appended {
 
 /// Why an append has to let go of the lock first.
 enum Obstacle {
+    /// The manifest has not been made sure of since the partition was opened.
+    Unconfirmed,
     /// There is no next segment to go on with.
     NoSegment,
     /// So many bytes more are over the cap.
@@ -120,7 +125,9 @@ impl Writer {
     }
 
     pub(super) fn poison(&mut self, cause: &Error) {
-        if let State::Open = self.state {
+        if let State::Open = self.state
+            && !planted(Bug::NoPoison)
+        {
             let message = format!("writes are refused until the partition is reopened, because: {cause}");
             self.state = State::Poisoned(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
         }
@@ -133,9 +140,10 @@ impl Writer {
     /// Bytes that are written and not synced.
     pub(super) fn unsynced_bytes(&self) -> u64 {
         let active = self.active.end().position.since(self.active.durable());
-        let sealing = self.sealing.as_ref().map_or(0, |sealing| {
-            sealing.segment().written().since(sealing.segment().durable())
-        });
+        let sealing = self
+            .sealing
+            .as_ref()
+            .map_or(0, |sealing| sealing.segment().written().since(sealing.segment().durable()));
         u64::from(active) + u64::from(sealing)
     }
 
@@ -180,6 +188,7 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
                 Ok(appended) => return Ok(self.acknowledge(appended)),
+                Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
             }
@@ -190,16 +199,21 @@ impl Shared {
 
     fn acknowledge(&self, appended: Appended) -> Pending<Appended> {
         match appended.level {
-            Durability::Written => Pending::ready(appended),
-            Durability::Durable => {
+            Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
                 Pending::until(until, appended.next_offset.get(), appended)
             }
+            _ => Pending::ready(appended),
         }
     }
 
     /// Appends under the lock, or says what must be done without it first.
-    fn try_append(&self, batch: &mut Batch, expect: Expect, level: Durability) -> Result<Result<Appended, Obstacle>> {
+    fn try_append(
+        &self,
+        batch: &mut Batch,
+        expect: Expect,
+        level: Durability,
+    ) -> Result<Result<Appended, Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -207,8 +221,12 @@ impl Shared {
         check_expected(batch, expect, &end)?;
         let count = batch.offset_count();
         if end.next_offset.checked_add(count).is_none() {
-            let message = format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
+            let message =
+                format!("{count} offsets from {} on: the largest is {}", end.next_offset, Offset::MAX);
             return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        if !writer.confirmed {
+            return Ok(Err(Obstacle::Unconfirmed));
         }
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
             return Ok(Err(obstacle));
@@ -228,7 +246,9 @@ impl Shared {
         self.end.store(next_offset.get());
         let call = self.note_append_locked(&mut writer);
         drop(writer);
-        self.end.wake();
+        if !planted(Bug::EndNotWoken) {
+            self.end.wake();
+        }
         if call {
             self.upkeep.call();
         }
@@ -310,11 +330,11 @@ fn check_expected(batch: &Batch, expect: Expect, end: &crate::segment::Checkpoin
         Expect::End(expected) => expected,
         Expect::Verbatim => batch.base_offset(),
     };
-    if expected != found {
+    if expected != found && !planted(Bug::AppendIfIgnoresEnd) {
         let message = format!("the log was expected to end at offset {expected}, and ends at {found}");
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    if expect == Expect::Verbatim && batch.leader_epoch() < epoch {
+    if expect == Expect::Verbatim && batch.leader_epoch() < epoch && !planted(Bug::EpochNotFenced) {
         let message = format!("leader epoch {} is before the log's, {epoch}", batch.leader_epoch());
         return Err(Error::new(ErrorKind::Fenced, message));
     }

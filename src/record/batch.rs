@@ -208,6 +208,7 @@ impl Batch {
     }
 
     /// An empty builder with this batch's buffer.
+    #[allow(dead_code, reason = "a producer fills one buffer after the other")]
     pub(crate) fn into_builder(self, limits: BatchLimits) -> BatchBuilder {
         BatchBuilder::reusing(self.buf, limits)
     }

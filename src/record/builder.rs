@@ -10,7 +10,7 @@
 use super::batch_header::{HEADER_LEN, at};
 use super::limits::HEADER_COUNT_MAX;
 use super::pen::Pen;
-use super::varint::{varint_len, varlong_len};
+use super::varint::{VARINT_LEN_MAX, varint_len, varlong_len};
 use super::{Batch, BatchLimits, Header, Record};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
@@ -47,11 +47,13 @@ impl BatchBuilder {
     }
 
     /// How many records it holds.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn record_count(&self) -> u32 {
         self.record_count
     }
 
     /// Bytes the batch would have now.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn len(&self) -> usize {
         self.end
     }
@@ -61,6 +63,7 @@ impl BatchBuilder {
     /// # Errors
     /// - `TooLarge`: with it the batch would pass its limit, or it has too many headers.
     /// - `InvalidInput`: its time is too far from the first record's to be expressed.
+    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) fn push(&mut self, record: &Record<'_>, now: Timestamp) -> Result<()> {
         self.push_of(record, now, 1)
     }
@@ -89,7 +92,8 @@ impl BatchBuilder {
     #[inline]
     fn make_room(&mut self, end: usize, len: usize, count: usize) {
         if end > self.buf.len() {
-            let more = len.saturating_mul(count - 1).min(RESERVE_LEN_MAX);
+            // Later records have longer offset deltas.
+            let more = (len + VARINT_LEN_MAX).saturating_mul(count - 1).min(RESERVE_LEN_MAX);
             let doubled = if self.buf.is_empty() { 0 } else { 2 * self.buf.len() };
             self.grow((end + more).max(doubled));
         }

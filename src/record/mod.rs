@@ -11,7 +11,6 @@
 //!
 //! The bytes are described once, in `docs/format.md`, which is [the format](self::format).
 
-#![allow(dead_code, reason = "the floors above are being built")]
 #![cfg_attr(
     not(test),
     deny(
@@ -50,10 +49,9 @@ pub use owned::OwnedRecord;
 pub use records::Records;
 pub use view::RecordRef;
 
-#[allow(unused_imports, reason = "the floors above are being built")]
 pub(crate) use {
     batch::{Stamp, Times},
-    batch_header::{BatchHeader, HEADER_LEN, IDENTITY_LEN, Producer},
+    batch_header::{BatchHeader, HEADER_LEN},
     builder::BatchBuilder,
     check::{Place, check},
     chunk::{Damage, Verified, verify_chunk, verify_compacted_chunk},

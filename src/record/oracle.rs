@@ -27,7 +27,8 @@ pub fn batches(bytes: &[u8]) -> bool {
     }
     let expected =
         word(&chunk, at::BASE_OFFSET.start..at::BASE_OFFSET.start + 4).map_or(Offset::ZERO, u64_offset);
-    let Ok(verified) = verify_chunk(chunk.clone(), PLACE, expected, Offset::ZERO..Offset::MAX, LEN_MAX) else {
+    let Ok(verified) = verify_chunk(chunk.clone(), PLACE, expected, Offset::ZERO..Offset::MAX, LEN_MAX)
+    else {
         return false;
     };
     reads_alike(&chunk, expected, &verified);
@@ -69,8 +70,8 @@ fn reads_alike(chunk: &[u8], expected: Offset, verified: &Verified) {
         previous = Some(record.offset());
     }
     for (index, first) in records.iter().enumerate().step_by(1 + records.len() / 4) {
-        let again =
-            verify_chunk(chunk.to_vec(), PLACE, expected, first.offset()..Offset::MAX, LEN_MAX).expect("it was good");
+        let again = verify_chunk(chunk.to_vec(), PLACE, expected, first.offset()..Offset::MAX, LEN_MAX)
+            .expect("it was good");
         assert_eq!(again.records.base_offset(), first.offset());
         assert_eq!(again.next_offset, verified.next_offset);
         assert!(again.records.iter().map(facts).eq(records.iter().skip(index).map(facts)));

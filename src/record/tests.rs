@@ -1,5 +1,6 @@
 //! What the format promises, checked against a second encoder and decoder that were written without the first.
 
+use super::batch_header::{IDENTITY_LEN, Producer};
 use super::*;
 use crate::{Error, ErrorKind, Offset, Position};
 
@@ -76,7 +77,8 @@ fn written_down(record: RecordRef<'_>, base_offset: u64) -> PlainRecord {
 /// All records of a chunk that begins with this batch.
 fn read_back(bytes: &[u8], plain: &Plain) -> Vec<PlainRecord> {
     let base = Offset::new(plain.base_offset).unwrap();
-    let verified = verify_chunk(bytes.to_vec(), place_of(plain), base, Offset::ZERO..Offset::MAX, u32::MAX).unwrap();
+    let verified =
+        verify_chunk(bytes.to_vec(), place_of(plain), base, Offset::ZERO..Offset::MAX, u32::MAX).unwrap();
     let borrowed: Vec<_> = verified.records.iter().map(|r| written_down(r, plain.base_offset)).collect();
     assert_eq!(verified.records.len(), borrowed.len());
     let owned = verified.records.clone().into_iter();

@@ -100,7 +100,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn varint(&mut self) -> Option<i32> {
         let raw = self.raw(VARINT_LEN_MAX)?;
         let raw = u32::try_from(raw).ok()?;
-        i32::try_from(unzigzag(u64::from(raw))).ok()
+        Some((raw >> 1).cast_signed() ^ (raw & 1).cast_signed().wrapping_neg())
     }
 
     /// None when the bytes end early, or hold more than 64 bits, or more than 10 bytes.
@@ -109,19 +109,27 @@ impl<'a> Cursor<'a> {
         self.raw(VARLONG_LEN_MAX).map(unzigzag)
     }
 
+    /// The integer as it lies; one and two bytes, which nearly all take, are read straight.
     #[inline]
     fn raw(&mut self, len_max: usize) -> Option<u64> {
-        let first = self.byte()?;
-        if first < 0x80 {
-            return Some(u64::from(first));
+        match *self.bytes.get(self.at..)? {
+            [low @ ..0x80, ..] => {
+                self.at = self.at.saturating_add(1);
+                Some(u64::from(low))
+            }
+            [low, high @ ..0x80, ..] => {
+                self.at = self.at.saturating_add(2);
+                Some(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long(len_max),
         }
-        self.raw_rest(first, len_max)
     }
 
-    /// The rest of an integer whose first byte says that more follow.
-    fn raw_rest(&mut self, first: u8, len_max: usize) -> Option<u64> {
-        let mut raw = u64::from(first & 0x7f);
-        for shift in (0..70).step_by(7).take(len_max).skip(1) {
+    /// An integer of any length.
+    #[cold]
+    fn long(&mut self, len_max: usize) -> Option<u64> {
+        let mut raw = 0;
+        for shift in (0..70).step_by(7).take(len_max) {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7f);
             if bits << shift >> shift != bits {

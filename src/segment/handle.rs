@@ -2,11 +2,10 @@
 
 use super::{Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
 use crate::io::{self, Access, Dir, File, MapReader};
-use crate::sync::{Mutex, Published};
+use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering, Published};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// One file of a partition's log.
 ///
@@ -263,7 +262,10 @@ impl Segment {
             let path = self.path();
             return Error::new(
                 ErrorKind::Corrupt,
-                format!("{}: expected {len} bytes at position {at}, found the end of the file", path.display()),
+                format!(
+                    "{}: expected {len} bytes at position {at}, found the end of the file",
+                    path.display()
+                ),
             );
         }
         Error::io(format_args!("read {len} bytes at position {at} of"), &self.path(), error)
@@ -364,14 +366,6 @@ impl Segment {
 
     pub(crate) fn is_evicted(&self) -> bool {
         self.evicted.load(Ordering::Acquire)
-    }
-
-    /// Bytes of disk the file takes.
-    pub(crate) fn allocated_bytes(&self) -> Result<u64> {
-        self.opened()?
-            .file
-            .allocated_bytes()
-            .map_err(|error| Error::io("read the size of", &self.path(), error))
     }
 }
 

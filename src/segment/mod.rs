@@ -8,6 +8,7 @@
 //! ```
 
 mod active;
+mod checkpoint;
 mod digest;
 mod fields;
 mod frame;
@@ -15,26 +16,26 @@ mod handle;
 mod header;
 pub(crate) mod index;
 mod name;
-mod reserve;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
+mod prepared;
+mod reserve;
+mod tail;
 mod tail_mark;
 mod walk;
 
-pub(crate) use active::{
-    ActiveSegment, Checkpoint, PreparedSegment, Room, SealedTail, SegmentPlan, SegmentWrite, punch_beyond,
-};
+pub(crate) use active::{ActiveSegment, Room, SealedTail, punch_beyond};
+pub(crate) use checkpoint::Checkpoint;
 pub(crate) use digest::Digest;
 pub use handle::Segment;
 pub(crate) use handle::{Opened, Seal, SegmentAccess, SegmentParts, read_header};
+pub(crate) use prepared::{PreparedSegment, SegmentPlan, SegmentWrite};
 pub(crate) use reserve::ReserveSteps;
 pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
 
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};
 pub(crate) use header::{HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
-pub(crate) use index::{
-    INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter,
-};
+pub(crate) use index::{INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter};
 pub(crate) use name::FileName;
 pub(crate) use tail_mark::{TAIL_MARK_LEN, TailMark};

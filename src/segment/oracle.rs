@@ -89,7 +89,8 @@ pub fn index(bytes: &[u8]) -> bool {
     }
     let encoded = EncodedIndex { offsets, times };
     let Ok((writer, covered)) = encoded.decode(owner, Position::new(u32::MAX)) else { return false };
-    assert_eq!(writer.index().encode(covered, writer.max_timestamp()), encoded);
+    let latest = encoded.offsets[40..].first_chunk().copied().map_or(0, i64::from_le_bytes);
+    assert_eq!(writer.index().encode(covered, Timestamp::from_millis(latest)), encoded);
     let entries: Vec<IndexEntry> =
         encoded.offsets[INDEX_HEAD_LEN..].chunks_exact(8).map(|entry| entry_of(owner, entry)).collect();
     for entry in &entries {

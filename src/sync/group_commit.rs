@@ -8,7 +8,7 @@
 //!
 //! Nothing in here does I/O: the leader's work comes from outside, and so the whole of it can be model-checked.
 
-use super::{Condvar, Deadline, Gate, Mutex, MutexGuard, Place, block_on};
+use super::{Bug, Condvar, Deadline, Gate, Mutex, MutexGuard, Place, block_on, planted};
 use crate::{Error, ErrorKind, Result};
 use std::task::{Context, Poll};
 
@@ -45,6 +45,8 @@ struct Turns {
     sleepers: usize,
     /// Why nothing will become durable any more.
     failed: Option<Error>,
+    /// How often the log has begun anew. A round that was begun before says nothing about what is there now.
+    restarts: u64,
 }
 
 impl GroupCommit {
@@ -67,6 +69,11 @@ impl GroupCommit {
         let mut turns = self.turns.lock();
         loop {
             if self.durable() >= goal {
+                // A sleeper that need not lead after all hands on the demand that was left to it.
+                if self.is_unserved_locked(&turns) {
+                    drop(turns);
+                    leader.pass_on();
+                }
                 return Ok(());
             }
             if let Some(error) = &turns.failed {
@@ -160,6 +167,7 @@ impl GroupCommit {
     pub(crate) fn restart(&self, durable: u64) {
         let mut turns = self.turns.lock();
         turns.failed = None;
+        turns.restarts = turns.restarts.wrapping_add(1);
         turns.demand = turns.demand.min(durable);
         self.durable.store(durable);
         self.wake_sleepers();
@@ -182,9 +190,14 @@ impl GroupCommit {
         turns.leading = true;
         turns.round = turns.round.wrapping_add(1);
         turns.covering = None;
+        let turn = Turn { commit: self, restarts: turns.restarts, ended: false };
         drop(turns);
-        let turn = Turn { commit: self, ended: false };
-        let result = leader.lead(&mut |end| self.turns.lock().covering = Some(end));
+        let result = leader.lead(&mut |end| {
+            self.turns.lock().covering = Some(end);
+            if planted(Bug::DurableBeforeSync) {
+                self.durable.store(end);
+            }
+        });
         let turns = turn.end(result);
         if self.is_unserved_locked(&turns) {
             leader.pass_on();
@@ -197,10 +210,12 @@ impl GroupCommit {
     }
 
     /// Ends the running round: publishes what it made durable, or the failure.
-    fn end_round(&self, result: Result<u64>) -> MutexGuard<'_, Turns> {
+    fn end_round(&self, restarts: u64, result: Result<u64>) -> MutexGuard<'_, Turns> {
         let mut turns = self.turns.lock();
         turns.leading = false;
         match result {
+            // What it synced may have been truncated meanwhile, and others may have got the same offsets.
+            Ok(_) if turns.restarts != restarts => {}
             Ok(durable) if durable > self.durable() => self.durable.store(durable),
             Ok(_) => {}
             Err(error) => {
@@ -217,7 +232,7 @@ impl GroupCommit {
         drop(turns);
         if failed {
             self.durable.wake_all()
-        } else {
+        } else if !planted(Bug::CommitNotWoken) {
             self.durable.wake()
         }
         self.turns.lock()
@@ -227,13 +242,14 @@ impl GroupCommit {
 /// A leader's term. If it ends by a panic, everybody hears that nothing will become durable any more.
 struct Turn<'a> {
     commit: &'a GroupCommit,
+    restarts: u64,
     ended: bool,
 }
 
 impl<'a> Turn<'a> {
     fn end(mut self, result: Result<u64>) -> MutexGuard<'a, Turns> {
         self.ended = true;
-        self.commit.end_round(result)
+        self.commit.end_round(self.restarts, result)
     }
 }
 
@@ -241,7 +257,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let error = Error::new(ErrorKind::Poisoned, "the thread that synced the log panicked: reopen it");
-            drop(self.commit.end_round(Err(error)));
+            drop(self.commit.end_round(self.restarts, Err(error)));
         }
     }
 }
@@ -306,6 +322,27 @@ mod tests {
         assert_eq!(log.syncs.load(Ordering::SeqCst), 0);
         commit.restart(0);
         commit.wait(1, &log).expect("a restarted log syncs");
+    }
+
+    /// A log that is truncated while a sync of it runs.
+    struct Truncated<'a>(&'a GroupCommit);
+
+    impl Leader for Truncated<'_> {
+        fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
+            covering(9);
+            self.0.restart(4);
+            Ok(9)
+        }
+    }
+
+    /// A sync that ran while the log was truncated counted for the offsets that were taken back, so that what
+    /// was appended in their place was taken for durable.
+    #[test]
+    fn a_sync_from_before_a_truncation_proves_nothing_after_it() {
+        let commit = GroupCommit::new(0);
+        assert!(commit.demand(9));
+        commit.serve_demand(&Truncated(&commit));
+        assert_eq!(commit.durable(), 4);
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //!
 //! All other floors take their locks and atomics from here, so that a model checker can stand in for them.
 //!
+//! ```text
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
+//! ```
 
 mod gate;
 mod group_commit;
 mod pending;
+mod planted;
 mod published;
 
 pub(crate) use gate::Gate;
@@ -14,5 +17,11 @@ pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
 pub(crate) use pending::{Deadline, Place, Progress, block_on};
+#[cfg(annals_planted)]
+pub use planted::Bug;
+#[cfg(not(annals_planted))]
+pub(crate) use planted::Bug;
+pub(crate) use planted::planted;
 pub use published::{Published, Publisher};
+pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

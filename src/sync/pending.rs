@@ -21,7 +21,7 @@ use super::gate::Ticket;
 /// let log = Partition::options().open_in_memory()?;
 /// let appended = log.append([Record::new("a")]).wait()?;
 /// assert_eq!(appended.base_offset().get(), 0);
-/// # annals::Result::Ok(())
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
 pub struct Pending<T>(Step<T>);

@@ -42,7 +42,12 @@ fn what_was_closed_is_found_again() {
     let dir = tempdir();
     let mut expected = Vec::new();
     for round in 0..5 {
-        let log = options().open(&dir).unwrap_or_else(|e| panic!("{e} {:?}", std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>()));
+        let log = options().open(&dir).unwrap_or_else(|e| {
+            panic!(
+                "{e} {:?}",
+                std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>()
+            )
+        });
         assert_eq!(values(&log, 0), expected, "round {round}");
         for number in 0..300 {
             let value = format!("{round}-{number}");

@@ -5,5 +5,9 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod damage;
+mod damage_sample;
+mod honest_simulation;
+mod loop_disk;
 mod open_time;
 mod proof;

@@ -61,8 +61,8 @@ fn medians(len: usize, bytes: u64, rounds: usize) -> [Duration; 3] {
     fill(&dir, len, bytes);
     let clean = median(rounds, || {
         let (took, log) = timed_open(&dir);
-        assert_eq!(log.recovery_report().outcome(), RecoveryOutcome::Clean);
-        assert_eq!(log.recovery_report().scanned_bytes(), 0);
+        assert_eq!(log.recovery_report().outcome, RecoveryOutcome::Clean);
+        assert_eq!(log.recovery_report().scanned_bytes, 0);
         log.close().expect("nothing changed");
         took
     });
@@ -106,7 +106,7 @@ fn timed_open(dir: &Path) -> (Duration, Partition) {
 /// Appends until the log has this many bytes, and closes it.
 fn fill(dir: &Path, len: usize, bytes: u64) {
     let log = options().open(dir).expect("a new directory");
-    append_until(&log, len, || log.stats().log_bytes() >= bytes);
+    append_until(&log, len, || log.stats().log_bytes >= bytes);
     log.close().expect("the disk syncs");
 }
 

@@ -139,7 +139,7 @@ const ENGINES: &[(&str, &[&str], usize)] = &[
     ("crossbeam_channel", &["src/"], 1),
     ("getrandom", &["src/"], 1),
     ("crc32fast", &["src/record/", "src/segment/"], 3),
-    ("fastrand", &["src/"], 2),
+    ("fastrand", &["src/"], 3),
 ];
 
 fn engines(sources: &[Source]) -> Vec<Finding> {

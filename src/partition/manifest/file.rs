@@ -13,6 +13,7 @@ use super::codec::{self, PROBE_LEN};
 use super::{Manifest, Slot, SlotFlaw};
 use crate::io::{Access, Dir, File, read_full, write_all};
 use crate::segment::FrameFlaw;
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Result};
 use std::io;
 use std::sync::Arc;
@@ -21,8 +22,6 @@ use std::sync::Arc;
 pub(crate) const MANIFEST: &str = "manifest";
 /// The name of a manifest that is being written and is not valid yet. May be removed at any time.
 pub(crate) const MANIFEST_NEW: &str = "manifest-new";
-/// The smallest space that a slot takes, in bytes.
-pub(crate) const SLOT_CAPACITY_MIN: u32 = codec::CAPACITY_MIN;
 
 /// How often a reader beside a writer looks again when it caught both slots in the middle of being written.
 const READ_ATTEMPTS_MAX: usize = 8;
@@ -142,17 +141,18 @@ impl ManifestFile {
         self.make_room(self.capacity)
     }
 
+    /// Whether what was loaded is known to be found after a power cut: see [`ManifestFile::confirm`].
+    pub(crate) fn is_confirmed(&self) -> bool {
+        matches!(self.state, State::Good)
+    }
+
     /// Whether a commit may still succeed.
     pub(crate) fn is_usable(&self) -> bool {
         !matches!(self.state, State::Poisoned(_))
     }
 
-    /// The newest generation that was loaded or committed.
-    pub(crate) fn generation(&self) -> u64 {
-        self.current.generation
-    }
-
     /// Bytes of disk that the file takes.
+    #[cfg(test)]
     pub(crate) fn disk_bytes(&self) -> u64 {
         2 * u64::from(self.capacity)
     }
@@ -182,9 +182,11 @@ impl ManifestFile {
         let bytes = manifest.encode(self.capacity);
         for slot in [self.first, self.first.other()] {
             write(&*self.file, &bytes, slot.position(self.capacity))?;
-            sync(&*self.file)?;
+            if !planted(Bug::SlotNotSynced) && !planted(Bug::BothSlotsAtOnce) {
+                sync(&*self.file)?;
+            }
         }
-        Ok(())
+        if planted(Bug::BothSlotsAtOnce) { sync(&*self.file) } else { Ok(()) }
     }
 
     /// Sees to it that the file has a name that is on the disk, and slots of this capacity.
@@ -373,7 +375,9 @@ fn write_new(dir: &dyn Dir, manifest: &Manifest, capacity: u32) -> Result<()> {
 /// Makes the new file the manifest, for good. It is opened anew, so that errors call it by its name.
 fn put_in_place(dir: &dyn Dir) -> Result<Arc<dyn File>> {
     dir.rename(MANIFEST_NEW, MANIFEST).map_err(|error| refused(dir, "rename", MANIFEST_NEW, error))?;
-    sync_dir(dir)?;
+    if !planted(Bug::ManifestNameNotSynced) {
+        sync_dir(dir)?;
+    }
     open(dir, Access::ReadWrite)
 }
 

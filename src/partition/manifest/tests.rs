@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 mod crash;
+mod documented;
 
 fn offset(number: u64) -> Offset {
     Offset::new(number).expect("tests use offsets in range")
@@ -80,8 +81,7 @@ fn poke(file: &dyn File, position: usize, bytes: &[u8]) {
 }
 
 fn load(dir: &Arc<dyn Dir>) -> (Manifest, SlotReport) {
-    let (file, manifest, report) = ManifestFile::load(dir).expect("one slot is good");
-    assert_eq!(file.generation(), manifest.generation);
+    let (_, manifest, report) = ManifestFile::load(dir).expect("one slot is good");
     assert_eq!(load_read_only(&**dir).expect("the same for readers"), (manifest.clone(), report.clone()));
     (manifest, report)
 }

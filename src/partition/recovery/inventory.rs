@@ -4,6 +4,7 @@ use crate::io::{Access, Dir, EntryKind, File};
 use crate::partition::manifest::{MANIFEST_NEW, Manifest, SegmentEntry};
 use crate::segment::{FileName, HeaderFlaw, SEGMENT_HEADER_LEN, SegmentHeader, read_header};
 use crate::{Error, ErrorKind, Offset, Result};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct Inventory {
     /// Segment files with a good header of this partition, by sequence.
     pub(crate) segments: BTreeMap<u64, SegmentFile>,
+    /// Further files with a sequence that is there already: copies that somebody made. They are left alone.
+    copies: Vec<SegmentFile>,
     /// Files with a segment's name and no good header of ours: what they are.
     pub(crate) strange: BTreeMap<String, HeaderFlaw>,
     /// Segment files of another partition or topic.
@@ -33,6 +36,23 @@ pub(crate) struct SegmentFile {
 
 /// Whose files are looked for.
 pub(crate) type Owner = (crate::TopicId, u32);
+
+/// The names that the file of a listed segment can have: the one it is made under, and the one it is given
+/// once the manifest says where it begins.
+fn names_of(entry: &SegmentEntry) -> [String; 2] {
+    [FileName::Log(entry.first_offset).to_string(), FileName::Next { sequence: entry.sequence }.to_string()]
+}
+
+/// A file under a name that its segment never had: its header, or its name, is another segment's.
+fn misplaced(dir: &dyn Dir, entry: &SegmentEntry, names: &[String; 2], found: &SegmentFile) -> Error {
+    let [expected, first_name] = names;
+    let message = format!(
+        "{}: expected segment {} in {expected} or {first_name}, and found its header here",
+        dir.path().join(&found.name).display(),
+        entry.sequence
+    );
+    Error::new(ErrorKind::Corrupt, message)
+}
 
 impl Inventory {
     /// Looks at all names in `dir` and at the headers of segment files. Opens nothing that is not a regular
@@ -76,8 +96,13 @@ impl Inventory {
             self.foreign.insert(name.to_owned());
             return Ok(());
         }
-        let sequence = header.sequence;
-        self.segments.insert(sequence, SegmentFile { name: name.to_owned(), header, len, file });
+        let found = SegmentFile { name: name.to_owned(), header, len, file };
+        match self.segments.entry(found.header.sequence) {
+            Entry::Vacant(place) => {
+                place.insert(found);
+            }
+            Entry::Occupied(_) => self.copies.push(found),
+        }
         Ok(())
     }
 
@@ -87,9 +112,13 @@ impl Inventory {
     /// `Corrupt` when it is missing or shorter than its end, or its header is damaged; `Unsupported` when its
     /// header is of a newer version.
     pub(crate) fn listed(&self, dir: &dyn Dir, entry: &SegmentEntry) -> Result<&SegmentFile> {
-        let expected = FileName::Log(entry.first_offset).to_string();
-        let Some(found) = self.segments.get(&entry.sequence) else {
-            return Err(self.missing(dir, entry, &expected));
+        let names = names_of(entry);
+        let mut candidates = self.candidates(entry.sequence);
+        let Some(found) = candidates.clone().find(|found| names.contains(&found.name)) else {
+            return Err(match candidates.next() {
+                None => self.missing(dir, entry, &names),
+                Some(other) => misplaced(dir, entry, &names, other),
+            });
         };
         if found.len < entry.end.to_u64() {
             let path = dir.path().join(&found.name);
@@ -104,10 +133,16 @@ impl Inventory {
         Ok(found)
     }
 
-    fn missing(&self, dir: &dyn Dir, entry: &SegmentEntry, expected: &str) -> Error {
-        let names = [expected.to_owned(), FileName::Next { sequence: entry.sequence }.to_string()];
+    /// All files whose header has this sequence.
+    fn candidates(&self, sequence: u64) -> impl Iterator<Item = &SegmentFile> + Clone {
+        let copies = self.copies.iter().filter(move |copy| copy.header.sequence == sequence);
+        self.segments.get(&sequence).into_iter().chain(copies)
+    }
+
+    fn missing(&self, dir: &dyn Dir, entry: &SegmentEntry, names: &[String; 2]) -> Error {
+        let [expected, first_name] = names;
         let path = dir.path().join(expected);
-        for name in &names {
+        for name in names {
             if let Some(flaw) = self.strange.get(name) {
                 let kind = match flaw {
                     HeaderFlaw::Unsupported { .. } => ErrorKind::Unsupported,
@@ -125,7 +160,7 @@ impl Inventory {
             }
         }
         let message = format!(
-            "{}: segment {} with offsets from {} on is missing",
+            "{}: segment {} with offsets from {} on is missing, and {first_name} is not there either",
             path.display(),
             entry.sequence,
             entry.first_offset
@@ -136,13 +171,21 @@ impl Inventory {
     /// Segment files that the manifest does not list: left by an interrupted roll, deletion or recovery.
     pub(crate) fn unlisted(&self, manifest: &Manifest) -> Vec<&SegmentFile> {
         let listed: BTreeSet<u64> = manifest.segments.iter().map(|entry| entry.sequence).collect();
-        self.segments.iter().filter(|(sequence, _)| !listed.contains(sequence)).map(|(_, file)| file).collect()
+        self.segments
+            .iter()
+            .filter(|(sequence, _)| !listed.contains(sequence))
+            .map(|(_, file)| file)
+            .collect()
     }
 
     /// Whether all there is may be what the interrupted making of a new partition left: no segment file has
     /// anything behind its header.
     pub(crate) fn is_unborn(&self, dir: &dyn Dir) -> Result<bool> {
-        let named = self.segments.values().map(|file| file.name.as_str()).chain(self.strange.keys().map(String::as_str));
+        let named = self
+            .segments
+            .values()
+            .map(|file| file.name.as_str())
+            .chain(self.strange.keys().map(String::as_str));
         for name in named {
             let path = dir.path().join(name);
             let file =

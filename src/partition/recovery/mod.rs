@@ -8,6 +8,18 @@
 //! Recovery changes no byte of a file that is there. What is good and not proved to be synced is copied into a
 //! new segment; one commit of the manifest puts that in place. Cut off anywhere, it begins anew.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod copy;
+mod end;
 mod inventory;
 mod rebuild;
 mod report;
@@ -17,13 +29,13 @@ mod tail;
 mod tear;
 
 use super::PartitionOptions;
-use super::manifest::{LostRange, Manifest, ManifestFile, SegmentEntry, SegmentState, SlotReport};
+use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
 use super::options::{Identity, OnDamage};
 use crate::io::Dir;
-use crate::segment::{
-    ActiveSegment, Checkpoint, Digest, FileName, PreparedSegment, Segment, SegmentHeader, Track,
-};
+use crate::segment::{ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track};
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
+use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 use std::sync::Arc;
@@ -52,16 +64,6 @@ pub(super) struct Recovery<'a> {
     pub(super) changed: bool,
 }
 
-/// The open segments, from the recovery point to the end of the log.
-pub(super) struct End {
-    /// One, or two where a roll was not finished; in the order of the log.
-    pub(super) tails: Vec<(SegmentFile, SegmentEntry, Tail)>,
-    /// The last good batch ends in this one of them.
-    pub(super) last: usize,
-    /// The furthest place that anything names as synced: which of them, and where in it.
-    pub(super) synced: (usize, Position),
-}
-
 /// Opens what is in `dir`, or creates a partition there. `known_durable` is what this process itself has seen
 /// synced, if the partition was open before.
 ///
@@ -73,8 +75,7 @@ pub(crate) fn recover(
     known_durable: Offset,
 ) -> Result<Recovered> {
     let started = options.clock.monotonic();
-    let mut recovery =
-        Recovery { dir, options, report: RecoveryReport::default(), changed: false };
+    let mut recovery = Recovery { dir, options, report: RecoveryReport::default(), changed: false };
     let mut recovered = recovery.run(known_durable)?;
     recovered.report.elapsed = options.clock.monotonic().saturating_sub(started);
     Ok(recovered)
@@ -106,6 +107,7 @@ impl Recovery<'_> {
         if let SlotReport::OneBad { flaw, .. } = &slots {
             self.report.manifest_damage = flaw.to_string();
         }
+        self.report.rows = decision.rows().collect();
         let mut file = file;
         match decision.act {
             Act::Refuse(_) => return Err(end.damage(&**self.dir)),
@@ -119,7 +121,9 @@ impl Recovery<'_> {
         // First of all, so that their names are free.
         self.remove(self.leftovers(&inventory, &manifest))?;
         let recovered = match decision.act {
-            Act::CopyUnproved => rebuild::extend(self, file, manifest, &inventory, end)?,
+            Act::CopyUnproved if !planted(Bug::NoCopyOfTail) => {
+                rebuild::extend(self, file, manifest, &inventory, end)?
+            }
             Act::CutAndCopy => rebuild::cut(self, file, manifest, &inventory, end)?,
             _ => rebuild::keep(self, file, manifest, &inventory, end)?,
         };
@@ -147,7 +151,9 @@ impl Recovery<'_> {
             salvage: self.salvage(),
             committed: Committed::Within,
         };
-        match decide(&facts).act {
+        let decision = decide(&facts);
+        self.report.rows = decision.rows().collect();
+        match decision.act {
             Act::Salvage => salvage::salvage(self),
             _ => Err(error),
         }
@@ -230,31 +236,6 @@ impl Recovery<'_> {
         Ok(tail.furthest() > Position::ZERO)
     }
 
-    /// Walks the open segments, and searches what follows them.
-    fn read_end(&self, inventory: &Inventory, manifest: &Manifest, known_durable: Offset) -> Result<End> {
-        let mut tails: Vec<(SegmentFile, SegmentEntry, Tail)> = Vec::new();
-        let open = manifest.segments.iter().filter(|entry| entry.state != SegmentState::Sealed);
-        for entry in open {
-            let file = inventory.listed(&**self.dir, entry)?.clone();
-            let from = match tails.last() {
-                Some((_, _, before)) => Checkpoint {
-                    leader_epoch: before.walk.end.leader_epoch,
-                    next_offset: before.walk.end.next_offset,
-                    ..entry.checkpoint(manifest)
-                },
-                None => entry.checkpoint(manifest),
-            };
-            let owner = file.header.index_owner(entry.start_of(from));
-            let tail = Tail::read(file.track(), &**self.dir, owner, from)?;
-            tails.push((file, entry.clone(), tail));
-        }
-        if tails.is_empty() {
-            let message = format!("{}: the manifest lists no open segment", self.dir.path().display());
-            return Err(Error::new(ErrorKind::Corrupt, message));
-        }
-        Ok(End::of(tails, known_durable))
-    }
-
     /// A tail mark that knows a newer manifest than there is says that the manifest has been set back.
     fn check_generation(&self, end: &End, manifest: &Manifest) -> Result<()> {
         let marks = end.tails.iter().filter_map(|(_, _, tail)| tail.beyond.mark.as_ref());
@@ -275,7 +256,16 @@ impl Recovery<'_> {
     fn leftovers(&self, inventory: &Inventory, manifest: &Manifest) -> Vec<String> {
         let mut names: Vec<String> =
             inventory.unlisted(manifest).into_iter().map(|file| file.name.clone()).collect();
-        for (name, _) in &inventory.strange {
+        if planted(Bug::PreparedIsLeftover) {
+            names.extend(
+                manifest
+                    .segments
+                    .iter()
+                    .filter(|entry| entry.state == SegmentState::Prepared)
+                    .map(|entry| FileName::Next { sequence: entry.sequence }.to_string()),
+            );
+        }
+        for name in inventory.strange.keys() {
             // A file without a good header under a name that only a segment in the making has.
             if let Some(FileName::Next { sequence }) = FileName::parse(name)
                 && sequence >= manifest.next_sequence
@@ -314,115 +304,6 @@ impl Recovery<'_> {
 impl SegmentFile {
     pub(crate) fn track(&self) -> Track<'_> {
         Track { file: &*self.file, salt: self.header.salt, layout: self.header.layout, len: self.len }
-    }
-}
-
-impl SegmentEntry {
-    /// The recovery point of an open segment.
-    pub(crate) fn checkpoint(&self, manifest: &Manifest) -> Checkpoint {
-        Checkpoint {
-            position: self.end,
-            next_offset: self.end_offset,
-            digest: Digest::from_u64(self.digest),
-            leader_epoch: manifest.leader_epoch,
-            max_timestamp: self.max_timestamp,
-            last_append_time: self.last_append_time,
-        }
-    }
-
-    /// The first offset of a segment that is walked from `from`: of a prepared one only that says it.
-    fn start_of(&self, from: Checkpoint) -> Offset {
-        match self.state {
-            SegmentState::Prepared => from.next_offset,
-            _ => self.first_offset,
-        }
-    }
-}
-
-impl End {
-    fn of(tails: Vec<(SegmentFile, SegmentEntry, Tail)>, known_durable: Offset) -> Self {
-        let mut last = 0;
-        let mut synced = (0, Position::ZERO);
-        for (at, (_, entry, tail)) in tails.iter().enumerate() {
-            if at == last + 1 && tail.follows(entry) {
-                last = at;
-            }
-            let named = match entry.state {
-                SegmentState::Prepared => tail.furthest(),
-                _ => tail.furthest().max(entry.end),
-            };
-            if named > Position::ZERO {
-                synced = synced.max((at, named));
-            }
-        }
-        let mut end = Self { tails, last, synced };
-        end.believe(known_durable);
-        end
-    }
-
-    /// What this process saw synced is a proof like any other.
-    fn believe(&mut self, known_durable: Offset) {
-        let Some((_, _, tail)) = self.tails.get(self.last) else { return };
-        let named = match known_durable.cmp(&tail.walk.end.next_offset) {
-            std::cmp::Ordering::Less => return,
-            std::cmp::Ordering::Equal => tail.walk.end.position,
-            std::cmp::Ordering::Greater => Position::new(u32::MAX),
-        };
-        self.synced = self.synced.max((self.last, named));
-    }
-
-    /// Where the last good batch ends.
-    fn end(&self) -> (usize, Position) {
-        let position = self.tails.get(self.last).map_or(Position::ZERO, |(_, _, tail)| tail.walk.end.position);
-        (self.last, position)
-    }
-
-    fn facts(&self) -> Facts {
-        let rest = self.tails.get(self.last).map_or(table::Rest::Blank, |(_, _, tail)| tail.beyond.rest);
-        let later = self.tails.iter().skip(self.last + 1);
-        let has_later = later.into_iter().any(|(_, _, tail)| !tail.is_clean());
-        Facts {
-            read: Read::Good,
-            version: Version::Known,
-            slots: Slots::Even,
-            segments: Segments::AsListed,
-            end: match self.end().cmp(&self.synced) {
-                std::cmp::Ordering::Less => table::End::BeforeProof,
-                std::cmp::Ordering::Equal => table::End::AtProof,
-                std::cmp::Ordering::Greater => table::End::AfterProof,
-            },
-            rest,
-            later: if has_later { Later::Unproved } else { Later::Empty },
-            salvage: Salvage::NotAsked,
-            // The partition keeps no consumers' offsets; who does compares them with the report.
-            committed: Committed::Within,
-        }
-    }
-
-    fn scanned_bytes(&self) -> u64 {
-        let walked = self.tails.iter().map(|(_, entry, tail)| tail.walk.end.position.since(entry.end));
-        walked.map(u64::from).sum()
-    }
-
-    /// The error that names the damage.
-    fn damage(&self, dir: &dyn Dir) -> Error {
-        let Some((file, _, tail)) = self.tails.get(self.last) else {
-            return Error::new(ErrorKind::Corrupt, format!("{}: no open segment", dir.path().display()));
-        };
-        let flaw = match tail.walk.stop {
-            crate::segment::Stop::Flaw(flaw) => flaw.to_string(),
-            crate::segment::Stop::End => "the file ends".to_owned(),
-        };
-        let proved = self.tails.get(self.synced.0).map_or(String::new(), |(file, ..)| {
-            format!("the log was synced up to position {} of {}", self.synced.1, file.name)
-        });
-        let message = format!(
-            "{}: at position {}, where offset {} should be: {flaw}; {proved}",
-            dir.path().join(&file.name).display(),
-            tail.walk.end.position,
-            tail.walk.end.next_offset,
-        );
-        Error::new(ErrorKind::Corrupt, message)
     }
 }
 

@@ -6,20 +6,20 @@
 //!     cut      put what is torn aside, then as extend
 //! ```
 
+use super::copy::Copy;
 use super::{End, Inventory, Recovered, Recovery, RecoveryOutcome, SegmentFile, TornBytes};
 use crate::io::{self, Access};
 use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
-use crate::record::{Batch, Stamp, Times};
 use crate::segment::{
-    ActiveSegment, Checkpoint, Digest, FileName, IndexWriter, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
-    Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
+    ActiveSegment, Digest, FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment,
+    SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
-use crate::sync::Publisher;
+use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 
-/// Bytes of copied batches that are written at once.
-const COPY_LEN: usize = 1 << 20;
+/// Bytes that are put aside at once.
+const ASIDE_LEN: usize = 1 << 20;
 
 /// Makes a new partition: a segment first, then the manifest that lists it. Until that is in place there is no
 /// partition, and the next open begins anew.
@@ -86,8 +86,6 @@ pub(super) fn keep(
         file.commit(&mut manifest)?;
         recovery.changed = true;
     }
-    // Whoever made these names may have died before they were synced.
-    file.confirm()?;
     let sealed = recovery.sealed(&manifest, inventory)?;
     let mut tails = end.tails.into_iter().skip(last);
     let Some((found, entry, tail)) = tails.next() else {
@@ -101,6 +99,9 @@ pub(super) fn keep(
     let mut checkpoint = tail.walk.end;
     if let Some(mark) = &tail.beyond.mark {
         checkpoint.last_append_time = checkpoint.last_append_time.max(mark.last_append_time);
+        if planted(Bug::ForgetsAppendTime) {
+            checkpoint.last_append_time = recovery.options.clock.now();
+        }
     } else if checkpoint.position > entry.end {
         checkpoint.last_append_time = recovery.options.clock.now();
     }
@@ -158,16 +159,18 @@ fn replace_end(
     let name = FileName::Next { sequence: header.sequence }.to_string();
     let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name);
     let prepared = PreparedSegment::create(plan)?;
-    let mut copy = Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
-    for (at, (found, _, tail)) in end.tails.iter().enumerate().take(end.last + 1).skip(synced_in) {
-        let start = if at == synced_in { until } else { end.checkpoint_before(at, &end.tails[at].1, &manifest) };
+    let mut copy =
+        Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
+    let good = end.tails.iter().enumerate().take(end.last.saturating_add(1));
+    for (at, (found, entry, tail)) in good.skip(synced_in) {
+        let start = if at == synced_in { until } else { end.checkpoint_before(at, entry, &manifest) };
         copy.take(found, start, tail.walk.end.position)?;
     }
     let (copied_to, index) = copy.finish(recovery.options.clock.now())?;
     recovery.report.copied_records = copied_to.next_offset.since(until.next_offset);
 
     manifest.segments.retain(|entry| entry.state == SegmentState::Sealed);
-    for (at, (found, entry, tail)) in end.tails.iter().enumerate().take(synced_in + 1) {
+    for (at, (found, entry, tail)) in end.tails.iter().enumerate().take(synced_in.saturating_add(1)) {
         let seal = Seal::from(if at == synced_in { until } else { tail.walk.end });
         let first = if at == 0 { entry.first_offset } else { tail.first_offset() };
         if seal.end_offset > first {
@@ -188,129 +191,6 @@ fn replace_end(
     Ok(recovery.recovered(file, manifest, sealed, active))
 }
 
-impl End {
-    /// Where the walk of the segment `at` began.
-    fn checkpoint_before(&self, at: usize, entry: &SegmentEntry, manifest: &Manifest) -> Checkpoint {
-        let recovery_point = entry.checkpoint(manifest);
-        match at.checked_sub(1).and_then(|before| self.tails.get(before)) {
-            None => recovery_point,
-            Some((_, _, before)) => Checkpoint {
-                next_offset: before.walk.end.next_offset,
-                leader_epoch: before.walk.end.leader_epoch,
-                ..recovery_point
-            },
-        }
-    }
-}
-
-/// Good batches on their way into a new segment.
-pub(super) struct Copy {
-    file: Arc<dyn io::File>,
-    salt: u64,
-    end: Checkpoint,
-    index: IndexWriter,
-    /// Batches that are not written yet, and where they begin.
-    buf: Vec<u8>,
-    buf_at: u64,
-}
-
-impl Copy {
-    /// Writes into the file `name`, which has its header already.
-    pub(super) fn new(
-        header: &SegmentHeader,
-        first_offset: Offset,
-        leader_epoch: u32,
-        dir: &Arc<dyn io::Dir>,
-        name: &str,
-    ) -> Result<Self> {
-        let path = dir.path().join(name);
-        let file = dir.open(name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
-        let start = Checkpoint::start(first_offset, leader_epoch, header.created_at);
-        let index = IndexWriter::new(header.index_owner(first_offset));
-        let buf_at = start.position.to_u64();
-        Ok(Self { file, salt: header.salt, end: start, index, buf: Vec::new(), buf_at })
-    }
-
-    /// Where the next batch goes.
-    pub(super) fn position(&self) -> Position {
-        self.end.position
-    }
-
-    /// The leader epoch of the last batch.
-    pub(super) fn leader_epoch(&self) -> u32 {
-        self.end.leader_epoch
-    }
-
-    /// Takes the batches of `found` from `from` to `to`.
-    fn take(&mut self, found: &SegmentFile, from: Checkpoint, to: Position) -> Result<()> {
-        let track = Track { len: to.to_u64(), ..found.track() };
-        let mut result = Ok(());
-        walk(track, from, &mut |batch, at| {
-            if result.is_ok() {
-                result = self.take_one(track, at, batch.length);
-            }
-        })?;
-        result
-    }
-
-    /// Takes one batch.
-    pub(super) fn take_one(&mut self, track: Track<'_>, at: Position, length: u32) -> Result<()> {
-        let bytes = read_range(track, at.to_u64(), usize::try_from(length).unwrap_or(usize::MAX))?;
-        let mut batch = Batch::from_stored(&bytes)?;
-        self.push(&mut batch)?;
-        if self.buf.len() >= COPY_LEN { self.write() } else { Ok(()) }
-    }
-
-    fn push(&mut self, batch: &mut Batch) -> Result<()> {
-        let position = self.end.position;
-        let next = position.checked_add(batch.len()).and_then(Position::checked_align).ok_or_else(|| {
-            let message = format!("{}: more than 4 GiB are not proved to be synced", self.file.path().display());
-            Error::new(ErrorKind::TooLarge, message)
-        })?;
-        let stamp = Stamp {
-            salt: self.salt,
-            position,
-            synced: Position::ZERO,
-            base_offset: batch.base_offset(),
-            leader_epoch: batch.leader_epoch(),
-            times: Times::AsGiven,
-        };
-        let bytes = batch.stamp(&stamp);
-        self.buf.extend_from_slice(bytes);
-        self.buf.resize(self.buf.len().next_multiple_of(8), 0);
-        self.index.push(batch.base_offset(), position, batch.max_timestamp());
-        self.end = Checkpoint {
-            position: next,
-            next_offset: batch.next_offset(),
-            digest: Digest::with(self.end.digest, batch.header().crc32),
-            leader_epoch: batch.leader_epoch(),
-            max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
-            last_append_time: self.end.last_append_time,
-        };
-        Ok(())
-    }
-
-    fn write(&mut self) -> Result<()> {
-        io::write_all(&*self.file, &self.buf, self.buf_at).map_err(|error| {
-            Error::io(format_args!("write at position {} of", self.buf_at), self.file.path(), error)
-        })?;
-        self.buf_at += self.buf.len() as u64;
-        self.buf.clear();
-        Ok(())
-    }
-
-    /// Syncs what was taken.
-    pub(super) fn finish(mut self, now: crate::Timestamp) -> Result<(Checkpoint, IndexWriter)> {
-        self.write()?;
-        self.file.sync().map_err(|error| Error::io("sync", self.file.path(), error))?;
-        if self.end.position.get() > SEGMENT_HEADER_LEN {
-            // When they were appended is not known any more: kept too long is better than not long enough.
-            self.end.last_append_time = self.end.last_append_time.max(now);
-        }
-        Ok((self.end, self.index))
-    }
-}
-
 impl SegmentFile {
     /// The file of a segment that was just made under its first name.
     fn open(dir: &dyn io::Dir, header: &SegmentHeader) -> Result<Self> {
@@ -326,7 +206,7 @@ impl Recovery<'_> {
     /// The header of a segment that is new, with a sequence that was never given.
     pub(super) fn new_header(&self, manifest: &mut Manifest) -> Result<SegmentHeader> {
         let sequence = manifest.next_sequence;
-        manifest.next_sequence += 1;
+        manifest.next_sequence = sequence.saturating_add(1);
         Ok(SegmentHeader {
             topic: manifest.topic,
             partition: manifest.partition,
@@ -392,21 +272,21 @@ impl Recovery<'_> {
         let track = Track { len: to, ..found.track() };
         let mut at = from.to_u64();
         while at < to {
-            let bytes = read_range(track, at, COPY_LEN)?;
+            let bytes = read_range(track, at, ASIDE_LEN)?;
             if bytes.is_empty() {
                 break;
             }
-            let into = at - from.to_u64();
+            let into = at.saturating_sub(from.to_u64());
             io::write_all(&*aside, &bytes, into)
                 .map_err(|error| Error::io(format_args!("write at position {into} of"), &path, error))?;
-            at += bytes.len() as u64;
+            at = at.saturating_add(bytes.len() as u64);
         }
         aside.sync().map_err(|error| Error::io("sync", &path, error))?;
         self.dir.sync().map_err(|error| Error::io("sync the directory", self.dir.path(), error))?;
         self.report.torn.push(TornBytes {
             segment: self.dir.path().join(&found.name),
             position: from,
-            len: to - from.to_u64(),
+            len: to.saturating_sub(from.to_u64()),
             kept_in: path,
         });
         Ok(())

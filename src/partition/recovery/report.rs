@@ -10,6 +10,9 @@ use std::time::Duration;
 pub struct RecoveryReport {
     /// How the partition was found.
     pub outcome: RecoveryOutcome,
+    /// The rows of the recovery table that were applied, in its order; see `docs/durability.md`. None of a
+    /// partition that was created.
+    pub rows: Vec<u8>,
     /// Where the log ends now (exclusive).
     pub log_end_offset: Offset,
     /// Bytes of log that were read to find the end.

@@ -9,13 +9,11 @@
 //!
 //! Cut off before the last step, the partition is still damaged, and salvage begins anew with all the files.
 
-use super::rebuild::Copy;
+use super::copy::Copy;
 use super::{Recovered, Recovery, RecoveryOutcome};
 use crate::io::{Access, EntryKind};
-use crate::partition::manifest::{
-    LostRange, MANIFEST, Manifest, ManifestFile, SegmentEntry, SegmentState,
-};
-use crate::record::{Place, looks_like_batch, read_batch};
+use crate::partition::manifest::{LostRange, MANIFEST, Manifest, ManifestFile, SegmentEntry, SegmentState};
+use crate::record::{BatchHeader, HEADER_LEN, Place, looks_like_batch, read_batch};
 use crate::segment::{
     FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, SegmentHeader, Track, read_header, read_range,
 };
@@ -27,7 +25,7 @@ use std::sync::Arc;
 /// removes it.
 const KEPT: &str = "damaged-";
 /// Bytes that are searched at once.
-const WINDOW_LEN: u64 = 1 << 20;
+const WINDOW_LEN: usize = 1 << 20;
 
 /// A segment file to look for good batches in.
 struct Source {
@@ -63,6 +61,7 @@ pub(super) fn salvage(recovery: &mut Recovery<'_>) -> Result<Recovered> {
     let mut recovered = Recovery { dir: recovery.dir, options: recovery.options, report, changed: true }
         .run_without_salvage()?;
     recovered.report.outcome = RecoveryOutcome::Salvaged;
+    recovered.report.rows = recovery.report.rows.clone();
     Ok(recovered)
 }
 
@@ -72,7 +71,8 @@ fn keep_aside(recovery: &mut Recovery<'_>, manifest_too: bool) -> Result<()> {
     let entries = dir.list().map_err(|error| Error::io("list", dir.path(), error))?;
     let names: BTreeSet<&String> = entries.iter().map(|entry| &entry.name).collect();
     for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
-        let is_segment = matches!(FileName::parse(&entry.name), Some(FileName::Log(_) | FileName::Next { .. }));
+        let is_segment =
+            matches!(FileName::parse(&entry.name), Some(FileName::Log(_) | FileName::Next { .. }));
         let is_lost_manifest = manifest_too && entry.name == MANIFEST;
         if !is_segment && !is_lost_manifest {
             continue;
@@ -81,8 +81,9 @@ fn keep_aside(recovery: &mut Recovery<'_>, manifest_too: bool) -> Result<()> {
         while names.contains(&kept) {
             kept.insert_str(0, KEPT);
         }
-        dir.rename(&entry.name, &kept)
-            .map_err(|error| Error::io(format_args!("rename {} to", entry.name), &dir.path().join(&kept), error))?;
+        dir.rename(&entry.name, &kept).map_err(|error| {
+            Error::io(format_args!("rename {} to", entry.name), &dir.path().join(&kept), error)
+        })?;
     }
     dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
 }
@@ -104,12 +105,14 @@ fn sources(recovery: &Recovery<'_>, manifest: Option<&Manifest>) -> Result<Vec<S
         }
         let end = match manifest {
             None => len,
-            Some(manifest) => match manifest.segments.iter().find(|listed| listed.sequence == header.sequence) {
-                Some(listed) if listed.state == SegmentState::Sealed => len.min(listed.end.to_u64()),
-                Some(_) => len,
-                // Deleted or cut off, or never listed: nothing of it was acknowledged here.
-                None => continue,
-            },
+            Some(manifest) => {
+                match manifest.segments.iter().find(|listed| listed.sequence == header.sequence) {
+                    Some(listed) if listed.state == SegmentState::Sealed => len.min(listed.end.to_u64()),
+                    Some(_) => len,
+                    // Deleted or cut off, or never listed: nothing of it was acknowledged here.
+                    None => continue,
+                }
+            }
         };
         sources.insert(header.sequence, Source { header, file, end });
     }
@@ -138,38 +141,53 @@ fn good_batches(sources: &[Source]) -> Result<BTreeMap<Offset, Found>> {
 
 /// Shows every good batch of a file to `each`, wherever it begins.
 fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -> Result<()> {
-    let track =
-        Track { file: &*source.file, salt: source.header.salt, layout: source.header.layout, len: source.end };
+    let track = source.track();
     let mut at = u64::from(SEGMENT_HEADER_LEN);
-    let mut window = Vec::new();
-    let mut window_at = at;
     while at < source.end {
-        let skip = usize::try_from(at - window_at).unwrap_or(usize::MAX);
-        if window.len() < skip + 128 && window_at + (window.len() as u64) < source.end {
-            window = read_range(track, at, usize::try_from(WINDOW_LEN).unwrap_or(usize::MAX))?;
-            window_at = at;
-            if window.is_empty() {
-                return Ok(());
-            }
-            continue;
+        let window = read_range(track, at, WINDOW_LEN)?;
+        if window.is_empty() {
+            break;
         }
-        let Ok(position) = Position::try_from(at) else { return Ok(()) };
-        let place = Place { salt: track.salt, position };
-        let len_max = u32::try_from(source.end - at).unwrap_or(u32::MAX);
-        let head = window.get(skip..).unwrap_or_default();
-        let mut next = at + 8;
-        if looks_like_batch(head, place, len_max) {
-            let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
-            let bytes = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
-            if let Ok((header, _)) = read_batch(&bytes, place, len_max) {
-                next = (at + u64::from(header.length)).next_multiple_of(8);
-                let (next_offset, leader_epoch) = (header.next_offset(), header.leader_epoch);
-                each(header.base_offset, Found { source: number, position, length, next_offset, leader_epoch });
+        let window_end = at.saturating_add(window.len() as u64);
+        // A header that the window cuts is looked at in the next.
+        let last =
+            if window_end < source.end { window_end.saturating_sub(HEADER_LEN as u64) } else { window_end };
+        let window_at = at;
+        while at < last {
+            let skip = usize::try_from(at.saturating_sub(window_at)).unwrap_or(usize::MAX);
+            let batch = batch_at(track, at, window.get(skip..).unwrap_or_default())?;
+            let len = batch.map_or(1, |header| u64::from(header.length));
+            if let (Some(header), Ok(position)) = (batch, Position::try_from(at)) {
+                let (length, next_offset, leader_epoch) =
+                    (header.length, header.next_offset(), header.leader_epoch);
+                each(
+                    header.base_offset,
+                    Found { source: number, position, length, next_offset, leader_epoch },
+                );
             }
+            at = at.saturating_add(len).next_multiple_of(8);
         }
-        at = next;
     }
     Ok(())
+}
+
+/// The good batch that begins with `head` at `at`, if one does.
+fn batch_at(track: Track<'_>, at: u64, head: &[u8]) -> Result<Option<BatchHeader>> {
+    let Ok(position) = Position::try_from(at) else { return Ok(None) };
+    let place = Place { salt: track.salt, position };
+    let len_max = u32::try_from(track.len.saturating_sub(at)).unwrap_or(u32::MAX);
+    if !looks_like_batch(head, place, len_max) {
+        return Ok(None);
+    }
+    let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
+    let bytes = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
+    Ok(read_batch(&bytes, place, len_max).ok().map(|(header, _)| header))
+}
+
+impl Source {
+    fn track(&self) -> Track<'_> {
+        Track { file: &*self.file, salt: self.header.salt, layout: self.header.layout, len: self.end }
+    }
 }
 
 /// What is known of the partition, without its segments.
@@ -191,7 +209,7 @@ fn blank_manifest(
         topic,
         partition: newest.header.partition,
         log_start: Offset::ZERO,
-        next_sequence: newest.header.sequence + 1,
+        next_sequence: newest.header.sequence.saturating_add(1),
         leader_epoch: 0,
         segments: Vec::new(),
         lost: Vec::new(),
@@ -218,7 +236,8 @@ fn copy_all(
             manifest.lost.push(LostRange { from: expected, to: *base_offset });
         }
         let is_full = into.as_ref().is_some_and(|(_, _, copy)| {
-            copy.position().to_u64() + u64::from(found.length) > recovery.options.segment_bytes_max
+            copy.position().to_u64().saturating_add(u64::from(found.length))
+                > recovery.options.segment_bytes_max
                 || copy.leader_epoch() > found.leader_epoch
         });
         if *base_offset > expected || is_full {
@@ -228,7 +247,9 @@ fn copy_all(
             Some(open) => open,
             None => into.insert(begin(recovery, manifest, *base_offset)?),
         };
-        copy.take_one(sources_track(sources, found.source)?, found.position, found.length)?;
+        if let Some(source) = sources.get(found.source) {
+            copy.take_one(source.track(), found.position, found.length)?;
+        }
         expected = found.next_offset;
     }
     let last = match into {
@@ -239,13 +260,6 @@ fn copy_all(
     manifest.lost.sort_unstable_by_key(|range| range.from);
     manifest.lost.dedup();
     Ok(())
-}
-
-fn sources_track(sources: &[Source], at: usize) -> Result<Track<'_>> {
-    let source = sources
-        .get(at)
-        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a batch was found in a file that is not there"))?;
-    Ok(Track { file: &*source.file, salt: source.header.salt, layout: source.header.layout, len: source.end })
 }
 
 fn begin(

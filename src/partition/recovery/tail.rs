@@ -9,11 +9,11 @@
 
 use super::table::Rest;
 use super::tear::is_tear;
-use crate::partition::manifest::SegmentEntry;
 use crate::io::File;
+use crate::partition::manifest::SegmentEntry;
 use crate::record::{Place, looks_like_batch, one_bit_from_good, read_batch};
 use crate::segment::{
-    Checkpoint, IndexOwner, IndexWriter, Stop, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
+    Checkpoint, IndexOwner, IndexWriter, TAIL_MARK_LEN, TailMark, Track, Walk, index, read_range, walk,
 };
 use crate::{Offset, Position, Result, Timestamp};
 
@@ -55,7 +55,8 @@ impl Tail {
         from: Checkpoint,
     ) -> Result<Self> {
         let mut index = index_up_to(track, dir, owner, from.position)?;
-        let walk = walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+        let walk =
+            walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
         let beyond = Beyond::search(track, walk.end.position)?;
         Ok(Self { walk, beyond, index, owner })
     }
@@ -125,7 +126,7 @@ impl Beyond {
                 break;
             }
             beyond.search_window(track, at, &window)?;
-            at += window.len() as u64;
+            at = at.saturating_add(window.len() as u64);
         }
         beyond.rest = beyond.classify(track, from)?;
         Ok(beyond)
@@ -137,18 +138,19 @@ impl Beyond {
             if word.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            let at = start + (step * STRIDE) as u64;
-            let used = word.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-            self.used_to = at + used as u64;
+            let skip = step.saturating_mul(STRIDE);
+            let at = start.saturating_add(skip as u64);
+            let used = word.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+            self.used_to = at.saturating_add(used as u64);
             // The first eight bytes of a header are two checksums: where both are zero, nothing begins.
-            self.look_at(track, at, window.get(step * STRIDE..).unwrap_or_default())?;
+            self.look_at(track, at, window.get(skip..).unwrap_or_default())?;
         }
         Ok(())
     }
 
     fn look_at(&mut self, track: Track<'_>, at: u64, bytes: &[u8]) -> Result<()> {
         let Ok(position) = Position::try_from(at) else { return Ok(()) };
-        let len_max = u32::try_from(track.len - at).unwrap_or(u32::MAX);
+        let len_max = u32::try_from(track.len.saturating_sub(at)).unwrap_or(u32::MAX);
         let place = Place { salt: track.salt, position };
         let head = match bytes.get(..TAIL_MARK_LEN as usize) {
             Some(head) => head.to_vec(),
@@ -161,7 +163,8 @@ impl Beyond {
         if !looks_like_batch(&head, place, len_max) {
             return Ok(());
         }
-        let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
+        let length =
+            head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
         let batch = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
         if let Ok((header, _)) = read_batch(&batch, place, len_max) {
             self.furthest = self.furthest.max(header.synced);
@@ -179,12 +182,16 @@ impl Beyond {
         let place = Place { salt: track.salt, position: from };
         if let Ok(mark) = TailMark::decode(&head, place) {
             self.mark = Some(mark);
-            if self.used_to <= from.to_u64() + mark_len {
+            if self.used_to <= from.to_u64().saturating_add(mark_len) {
                 return Ok(Rest::TailMark);
             }
         }
-        let left = track.len - from.to_u64();
-        let bytes = read_range(track, from.to_u64(), usize::try_from(left).unwrap_or(usize::MAX).min(ONE_BIT_LEN_MAX))?;
+        let left = track.len.saturating_sub(from.to_u64());
+        let bytes = read_range(
+            track,
+            from.to_u64(),
+            usize::try_from(left).unwrap_or(usize::MAX).min(ONE_BIT_LEN_MAX),
+        )?;
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         Ok(match one_bit_from_good(&bytes, place, len_max) {
             Some(bit) if !is_tear(&bytes, from, bit) => Rest::OneBitFromGood,
@@ -209,14 +216,7 @@ pub(crate) fn has_bytes_behind(file: &dyn File, from: u64) -> Result<bool> {
         if window.is_empty() || window.iter().any(|byte| *byte != 0) {
             return Ok(!window.is_empty());
         }
-        at += window.len() as u64;
+        at = at.saturating_add(window.len() as u64);
     }
     Ok(false)
-}
-
-impl Walk {
-    /// Whether the walk met bytes that are not a batch, rather than the end of the file.
-    pub(crate) fn met_a_flaw(&self) -> bool {
-        matches!(self.stop, Stop::Flaw(_))
-    }
 }

@@ -53,7 +53,7 @@ fn offsets(verified: &Verified) -> Vec<u64> {
 
 // SEMANTICS 8
 #[test]
-fn a_read_that_begins_inside_a_batch_gives_the_records_from_there_on() {
+fn a_read_inside_a_batch_begins_at_the_offset_asked_for() {
     let buf = lay(vec![numbered(10, 3), numbered(13, 1), numbered(14, 2)]);
     for from in 9..=16 {
         let verified = verify(&buf, 10, from).unwrap();
@@ -109,9 +109,9 @@ fn a_gap_is_damage_in_a_dense_segment_and_not_in_a_compacted_one() {
     assert!(verify_compacted(&buf, 6, 0).is_err(), "offsets never go back");
 }
 
-// SEMANTICS 1 and 2
+// SEMANTICS 1
 #[test]
-fn offsets_need_not_be_dense_inside_a_compacted_batch() {
+fn reading_at_a_gap_gives_the_next_record() {
     let empty = Plain { base_offset: 8, last_offset_delta: 3, records: Vec::new(), ..sample::plain() };
     let later = Plain { base_offset: 20, ..sample::compacted() };
     let buf = lay(vec![sample::compacted(), empty, later]);
@@ -122,6 +122,27 @@ fn offsets_need_not_be_dense_inside_a_compacted_batch() {
     assert_eq!(offsets(&verify_compacted(&buf, 0, 6).unwrap()), [23, 25]);
     assert_eq!(offsets(&verify_compacted(&buf, 0, 9).unwrap()), [23, 25]);
     assert_eq!(offsets(&verify_compacted(&buf, 0, 26).unwrap()), [0; 0]);
+}
+
+// SEMANTICS 2
+#[test]
+fn a_batch_keeps_its_last_offset_without_its_last_record() {
+    let buf = lay(vec![sample::compacted()]);
+    let verified = verify_compacted(&buf, 0, 6).unwrap();
+    assert!(verified.records.is_empty(), "offsets 6 and 7 are gone");
+    assert_eq!(verified.records.next_offset(), Offset::from(8), "and reading gets past them");
+    let batch = Batch::from_bytes(&encode(&sample::compacted()), BatchLimits::default()).unwrap();
+    assert_eq!((batch.base_offset(), batch.next_offset()), (Offset::ZERO, Offset::from(8)));
+    assert_eq!(batch.records().unwrap().next_offset(), Offset::from(8));
+}
+
+// SEMANTICS 3
+#[test]
+fn a_record_count_is_no_offset_difference() {
+    let batch = Batch::from_bytes(&encode(&sample::compacted()), BatchLimits::default()).unwrap();
+    assert_eq!((batch.record_count(), batch.offset_count()), (2, 8));
+    let records = batch.records().unwrap();
+    assert_eq!((records.len(), records.next_offset().since(records.base_offset())), (2, 5));
 }
 
 #[test]
@@ -147,7 +168,8 @@ fn a_batch_from_elsewhere_is_none() {
         (place(sample::SALT, START + 8), "another position"),
         (place(sample::SALT, 0), "the start of the file"),
     ] {
-        let damage = verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap_err();
+        let damage =
+            verify_chunk(buf.clone(), place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap_err();
         assert!(matches!(damage.flaw, Flaw::NotABatch { .. }), "{why}: {damage}");
         assert!(!looks_like_batch(&buf, place, MAX), "{why}");
     }
@@ -163,7 +185,8 @@ fn a_bad_batch_ends_the_chunk_and_begins_the_next() {
     let verified = verify(&buf, 0, 0).unwrap();
     assert_eq!((offsets(&verified).len(), verified.consumed), (2, second));
     let place = Place { position: Position::new(START + u32::try_from(second).unwrap()), ..start() };
-    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO..Offset::MAX, MAX).unwrap_err();
+    let damage = verify_chunk(buf[second..].to_vec(), place, Offset::from(2), Offset::ZERO..Offset::MAX, MAX)
+        .unwrap_err();
     assert!(matches!(damage.flaw, Flaw::Checksum { .. }), "{damage}");
     assert_eq!((damage.position, damage.offset), (place.position, Offset::from(2)));
 }

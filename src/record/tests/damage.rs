@@ -146,6 +146,28 @@ fn hostile_lengths_are_refused() {
 }
 
 #[test]
+fn a_record_has_as_many_headers_as_are_allowed() {
+    for (count, allowed) in [(65_535, true), (65_536, false)] {
+        let headers = vec![(String::new(), None); count];
+        let record = naive::PlainRecord { headers, ..sample::record(0, 0, None, None) };
+        let plain = Plain { records: vec![record], base_timestamp: 0, max_timestamp: 0, ..sample::plain() };
+        let bytes = encode(&plain);
+        assert_eq!(read_batch(&bytes, place_of(&plain), MAX).is_ok(), allowed, "{count}");
+    }
+}
+
+#[test]
+fn a_compressed_batch_promises_no_more_records_than_it_has_offsets() {
+    let plain = Plain { attributes: 1, last_offset_delta: 4, records: Vec::new(), ..sample::plain() };
+    let judge = |count| {
+        let bytes = encode_around(&plain, b"block", count);
+        read_batch(&bytes, place_of(&plain), MAX).map(|(header, _)| header.record_count)
+    };
+    assert_eq!(judge(5), Ok(5));
+    assert_eq!(judge(6), Err(Flaw::Field { name: "record_count", found: 6 }));
+}
+
+#[test]
 fn a_section_holds_as_many_records_as_the_header_says() {
     let plain = Plain { last_offset_delta: 9, ..sample::rich() };
     let section: Vec<u8> =

@@ -39,6 +39,8 @@ fn the_check_word_is_what_it_always_was() {
         assert_eq!(check(salt, position, length), naive::check(salt, position, length));
     }
     assert_eq!(check(0, 0, 0), 1_210_155_558);
+    // The upper half of what is mixed is zero here.
+    assert_eq!(check(0, 2_556_861_640, 57), 1, "a blank is never a check word");
 }
 
 /// Half of the bits move, whichever bit of salt, position or length does.

@@ -96,6 +96,11 @@ proptest! {
     }
 
     #[test]
+    fn any_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..5000)) {
+        prop_assert!(SegmentHeader::decode(&bytes).is_err());
+    }
+
+    #[test]
     fn any_fields_behind_a_good_frame_are_read_or_refused(fields in proptest::collection::vec(any::<u8>(), 52)) {
         let bytes = forged(16, &fields);
         if let Ok(header) = SegmentHeader::decode(&bytes) {

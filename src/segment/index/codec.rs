@@ -11,6 +11,7 @@
 use super::table::{Place, Table};
 use super::{INDEX_INTERVAL_BYTES, Index, IndexOwner, IndexWriter};
 use crate::segment::{FRAME_LEN, Fields, Frame, FrameFlaw, SEGMENT_HEADER_LEN};
+use crate::sync::{Bug, planted};
 use crate::{Error, Position, Timestamp};
 use std::fmt;
 
@@ -112,10 +113,10 @@ impl EncodedIndex {
     ) -> Result<(Head, Vec<Place>), IndexFlaw> {
         let which = Which::Offsets;
         let (head, mut fields) = Head::decode(bytes, which)?;
-        if head.owner != owner {
+        if head.owner != owner && !planted(Bug::IndexTrusted) {
             return Err(which.field("owner", format!("{owner:?}"), format!("{:?}", head.owner)));
         }
-        if head.end > end || head.end.get() < SEGMENT_HEADER_LEN {
+        if (head.end > end && !planted(Bug::IndexTrusted)) || head.end.get() < SEGMENT_HEADER_LEN {
             let expected = format!("{SEGMENT_HEADER_LEN} to {end}");
             return Err(which.field("end", expected, head.end.to_string()));
         }

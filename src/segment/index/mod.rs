@@ -13,7 +13,9 @@
 //!
 //! An index is a cache: what is missing or damaged is rebuilt by walking the log.
 //!
+//! ```text
 //!     IndexWriter ──push──▶ shared tables ◀──floor, first_candidate── Index (Clone)
+//! ```
 
 #![cfg_attr(
     not(test),
@@ -106,17 +108,8 @@ impl IndexWriter {
         self.due = due_after(position);
     }
 
-    /// Forgets the batches at and after `end`. The latest timestamp may remain that of a forgotten batch, so
-    /// look-ups by time may scan more; they stay right.
-    pub(crate) fn truncate(&mut self, end: Position) {
-        let mut table = self.index.0.write();
-        if let Some(before_end) = table.truncate(end) {
-            self.latest = self.latest.min(before_end);
-        }
-        self.due = table.last_position().map_or(0, due_after);
-    }
-
     /// The latest timestamp of all batches noted; `Timestamp::MIN` when there are none.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn max_timestamp(&self) -> Timestamp {
         self.latest
     }
@@ -147,6 +140,7 @@ impl Index {
     }
 
     /// How many entries there are.
+    #[cfg(test)]
     pub(crate) fn entry_count(&self) -> usize {
         self.0.read().entry_count()
     }

@@ -10,8 +10,8 @@ pub(super) struct Table {
     pub(super) owner: IndexOwner,
     /// Strictly growing in both fields.
     pub(super) places: Vec<Place>,
-    /// For each place the latest timestamp of all batches before it, or, behind a truncation, a later one.
-    /// Never falls; begins with the earliest there is.
+    /// For each place the latest timestamp of all batches before it, or a later one where that was all that an
+    /// index file could say. Never falls; begins with the earliest there is.
     pub(super) before: Vec<Timestamp>,
     pub(super) latest: Latest,
 }
@@ -43,20 +43,11 @@ impl Table {
     pub(super) fn push(&mut self, offset: Offset, position: Position, latest_before: Timestamp) {
         let relative = offset.get().checked_sub(self.owner.first_offset.get());
         if let Some(relative_offset) = relative.and_then(|relative| u32::try_from(relative).ok()) {
-            // Nothing lies before the first batch, though a truncated index may remember a later timestamp.
+            // Nothing lies before the first batch, though an index file may have named a later timestamp.
             let before = if self.before.is_empty() { Timestamp::MIN } else { latest_before };
             self.places.push(Place { relative_offset, position });
             self.before.push(before);
         }
-    }
-
-    /// Drops the entries at and after `end`; returns the latest timestamp before the first dropped one.
-    pub(super) fn truncate(&mut self, end: Position) -> Option<Timestamp> {
-        let count = self.count_before(end);
-        let before_end = self.before.get(count).copied();
-        self.places.truncate(count);
-        self.before.truncate(count);
-        before_end
     }
 
     /// How many entries lie before `end`.
@@ -88,6 +79,7 @@ impl Table {
         Some(self.entry(at_or_after.saturating_sub(1)))
     }
 
+    #[cfg(test)]
     pub(super) fn entry_count(&self) -> usize {
         self.places.len()
     }

@@ -75,6 +75,11 @@ fn fields_without_meaning_are_refused() {
 
 proptest! {
     #[test]
+    fn any_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+        prop_assert!(TailMark::decode(&bytes, PLACE).is_err());
+    }
+
+    #[test]
     fn any_fields_behind_a_good_checksum_are_read_or_refused(fields in proptest::collection::vec(any::<u8>(), 28)) {
         let bytes = forged(12, &fields);
         if let Ok(mark) = TailMark::decode(&bytes, PLACE) {

@@ -1,0 +1,3 @@
+#![no_main]
+
+annals_fuzz::target!(annals::oracle::damage);

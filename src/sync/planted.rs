@@ -1,0 +1,122 @@
+//! Bugs that are put in on purpose, to see that the suites find them.
+//!
+//! ```text
+//!     if planted(Bug::X) { the wrong thing }      without --cfg annals_planted: `false`, and nothing is left of it
+//!                                                 with it: true in a process whose ANNALS_BUG is X
+//! ```
+
+/// Wrong things that a log can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "each says where it is planted what it does; public when planted"
+)]
+pub enum Bug {
+    AckBeforeSync,
+    AppendIfIgnoresEnd,
+    BatchOverReserve,
+    BothSlotsAtOnce,
+    CloseForgetsWaiters,
+    CommitNotWoken,
+    CopyNotSynced,
+    DropForgetsDemand,
+    DurableBeforeSync,
+    DurableSeesWritten,
+    EndNotWoken,
+    EpochNotFenced,
+    ForgetsAppendTime,
+    IndexTrusted,
+    LogStartNotKept,
+    ManifestNameNotSynced,
+    MarkClaimsMore,
+    NextSegmentNotListed,
+    NoCopyOfTail,
+    NoPoison,
+    OffsetNotChecked,
+    PinnedNotCounted,
+    PreparedIsLeftover,
+    ProofClaimsMore,
+    PublishBeforeStore,
+    PunchIntoLog,
+    ReadChecksumIgnored,
+    ReadWholeBatch,
+    RecoveryPointUnsynced,
+    RetentionBelowFloor,
+    RetriedSync,
+    RollNotSynced,
+    SaltConstant,
+    SegmentNameNotSynced,
+    SlotNotSynced,
+    TimeStrictlyAfter,
+    TruncationNotCommitted,
+    UnlinkBeforeManifest,
+    YoungStampKeepsAll,
+}
+
+/// Whether this bug is in.
+#[cfg(not(annals_planted))]
+pub(crate) const fn planted(_: Bug) -> bool {
+    false
+}
+
+#[cfg(annals_planted)]
+pub(crate) use enabled::planted;
+
+#[cfg(annals_planted)]
+mod enabled {
+    use super::Bug;
+    use std::sync::OnceLock;
+
+    impl Bug {
+        /// All of them.
+        pub const ALL: &[Self] = &[
+            Self::AckBeforeSync,
+            Self::AppendIfIgnoresEnd,
+            Self::BatchOverReserve,
+            Self::BothSlotsAtOnce,
+            Self::CloseForgetsWaiters,
+            Self::CommitNotWoken,
+            Self::CopyNotSynced,
+            Self::DropForgetsDemand,
+            Self::DurableBeforeSync,
+            Self::DurableSeesWritten,
+            Self::EndNotWoken,
+            Self::EpochNotFenced,
+            Self::ForgetsAppendTime,
+            Self::IndexTrusted,
+            Self::LogStartNotKept,
+            Self::ManifestNameNotSynced,
+            Self::MarkClaimsMore,
+            Self::NextSegmentNotListed,
+            Self::NoCopyOfTail,
+            Self::NoPoison,
+            Self::OffsetNotChecked,
+            Self::PinnedNotCounted,
+            Self::PreparedIsLeftover,
+            Self::ProofClaimsMore,
+            Self::PublishBeforeStore,
+            Self::PunchIntoLog,
+            Self::ReadChecksumIgnored,
+            Self::ReadWholeBatch,
+            Self::RecoveryPointUnsynced,
+            Self::RetentionBelowFloor,
+            Self::RetriedSync,
+            Self::RollNotSynced,
+            Self::SaltConstant,
+            Self::SegmentNameNotSynced,
+            Self::SlotNotSynced,
+            Self::TimeStrictlyAfter,
+            Self::TruncationNotCommitted,
+            Self::UnlinkBeforeManifest,
+            Self::YoungStampKeepsAll,
+        ];
+    }
+
+    /// Whether this bug is in: asked of the environment once, as a bug is there from the first moment on.
+    pub(crate) fn planted(bug: Bug) -> bool {
+        static PLANTED: OnceLock<String> = OnceLock::new();
+        let planted = PLANTED.get_or_init(|| std::env::var("ANNALS_BUG").unwrap_or_default());
+        !planted.is_empty() && format!("{bug:?}") == *planted
+    }
+}
