@@ -18,12 +18,13 @@ impl Shared {
         self.next_due()
     }
 
-    /// Does all that is due: syncs, seals, prepares, reserves, deletes.
+    /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
         self.reserve_if_due()?;
         self.seal_previous()?;
+        self.advance_recovery_point()?;
         self.prepare_if_due()?;
         self.enforce_retention()
     }

@@ -146,10 +146,7 @@ impl Shared {
             }
             return Err(error);
         }
-        let mut writer = self.writer.lock();
-        writer.generation = changed.generation;
-        writer.confirmed = true;
-        drop(writer);
+        self.writer.lock().note_manifest(&changed);
         admin.manifest = changed;
         Ok(())
     }

@@ -8,12 +8,13 @@
 //!                                   else: make one, then again   (outside the lock)
 //! ```
 
+use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
 use crate::sync::{Bug, Pending, Progress, planted};
-use crate::{Error, ErrorKind, Offset, Result, Timestamp};
+use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Writer {
     pub(super) confirmed: bool,
     /// The newest manifest, for tail marks.
     pub(super) generation: u64,
+    /// Where that manifest says that a walk of the active segment begins.
+    pub(super) recovery_point: Position,
 }
 
 /// Whether the partition takes writes.
@@ -147,6 +150,13 @@ impl Writer {
         u64::from(active) + u64::from(sealing)
     }
 
+    /// Notes what the manifest on the disk says now.
+    pub(super) fn note_manifest(&mut self, manifest: &Manifest) {
+        self.generation = manifest.generation;
+        self.confirmed = true;
+        self.recovery_point = manifest.recovery_point_of(self.active.segment());
+    }
+
     /// Makes the next segment the active one. There is one, and the segment before the active one is sealed.
     pub(super) fn swap(&mut self, next: PreparedSegment, shared: &Shared) {
         let end = self.active.end();
@@ -154,6 +164,7 @@ impl Writer {
         let old = std::mem::replace(&mut self.active, fresh);
         let added = self.active.segment().clone();
         self.sealing = Some(old.seal());
+        self.recovery_point = self.active.end().position;
         self.changed = true;
         shared.change_view(|view| view.segments.push(added));
     }

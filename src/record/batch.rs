@@ -95,6 +95,12 @@ impl Batch {
         Self::from_bytes(bytes, BatchLimits::most())
     }
 
+    /// A batch that was just verified where it is stored; what is local to that segment is cleared. Its checksum
+    /// is worked out anew when it is sealed or stamped.
+    pub(crate) fn from_verified(bytes: &[u8]) -> Self {
+        Self::unsealed(bytes.to_vec())
+    }
+
     /// The batch in `buf`, whose header decodes but for the checksum, which is worked out when the batch is
     /// sealed or stamped: the way to a segment needs it only once. What is local to a segment is cleared.
     pub(super) fn unsealed(buf: Vec<u8>) -> Self {

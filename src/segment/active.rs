@@ -27,6 +27,8 @@ pub(crate) struct ActiveSegment {
     pub(super) index: IndexWriter,
     /// Where the next batch goes, a multiple of 8, and what is known of those before it.
     pub(super) end: Checkpoint,
+    /// The end of what is synced, and what is known of the batches before it.
+    pub(super) durable_end: Checkpoint,
     /// The proof that the next batch carries: what is synced here once all before this segment is synced too,
     /// else 0.
     pub(super) synced: Position,
@@ -149,13 +151,19 @@ impl ActiveSegment {
     }
 
     /// Notes that all before `synced` is durable, here and in earlier segments.
-    pub(crate) fn advance_durable(&mut self, synced: Position) {
-        if synced > self.synced {
-            self.synced = synced;
+    pub(crate) fn advance_durable(&mut self, synced: &Checkpoint) {
+        self.synced = self.synced.max(synced.position);
+        if synced.position >= self.durable_end.position {
+            self.durable_end = *synced;
         }
-        if synced.to_u64() > self.durable.get() {
-            self.durable.advance(synced.to_u64());
+        if synced.position.to_u64() > self.durable.get() {
+            self.durable.advance(synced.position.to_u64());
         }
+    }
+
+    /// The end of what is synced, and what is known of the batches before it.
+    pub(crate) fn durable_end(&self) -> &Checkpoint {
+        &self.durable_end
     }
 
     /// Stores the tail mark at the end; the next batch overwrites it. What cannot be reserved or written is

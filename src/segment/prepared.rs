@@ -159,6 +159,7 @@ impl PreparedSegment {
             durable,
             index,
             end,
+            durable_end: end,
             synced,
             capacity,
             steps,

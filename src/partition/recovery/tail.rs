@@ -56,7 +56,7 @@ impl Tail {
     ) -> Result<Self> {
         let mut index = index_up_to(track, dir, owner, from.position)?;
         let walk =
-            walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+            walk(track, from, &mut |step| index.push_step(step))?;
         let beyond = Beyond::search(track, walk.end.position)?;
         Ok(Self { walk, beyond, index, owner })
     }
@@ -110,7 +110,7 @@ fn index_up_to(
     }
     let mut index = IndexWriter::new(owner);
     let track = Track { len: end.to_u64(), ..track };
-    walk(track, start, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+    walk(track, start, &mut |step| index.push_step(step))?;
     Ok(index)
 }
 
