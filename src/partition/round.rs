@@ -82,7 +82,11 @@ impl Round {
         }
         writer.active.advance_durable(&self.end);
         let mark = TailMark {
-            synced: if planted(Bug::MarkClaimsMore) { writer.active.end().position } else { self.end.position },
+            synced: if planted(Bug::MarkClaimsMore) {
+                writer.active.end().position
+            } else {
+                self.end.position
+            },
             durable_offset: self.end.next_offset,
             last_append_time: writer.active.end().last_append_time,
             manifest_generation: writer.generation,

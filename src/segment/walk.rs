@@ -44,6 +44,8 @@ pub(crate) struct Track<'a> {
 pub(crate) struct Step<'a> {
     pub(crate) header: &'a BatchHeader,
     pub(crate) position: Position,
+    /// What is known of the batches before it.
+    pub(crate) before: &'a Checkpoint,
     /// From its header to its last record, as it lies.
     pub(crate) bytes: &'a [u8],
 }
@@ -55,11 +57,7 @@ pub(crate) struct Step<'a> {
 ///
 /// # Errors
 /// When a read fails.
-pub(crate) fn walk(
-    track: Track<'_>,
-    from: Checkpoint,
-    each: &mut dyn FnMut(Step<'_>),
-) -> Result<Walk> {
+pub(crate) fn walk(track: Track<'_>, from: Checkpoint, each: &mut dyn FnMut(Step<'_>)) -> Result<Walk> {
     let mut window = Window::new(track);
     let mut walk = Walk { end: from, furthest: Position::ZERO, stop: Stop::End };
     loop {
@@ -79,7 +77,7 @@ pub(crate) fn walk(
             walk.stop = Stop::Flaw(flaw);
             return Ok(walk);
         }
-        each(Step { header: &header, position: at, bytes });
+        each(Step { header: &header, position: at, before: &walk.end, bytes });
         walk.furthest = walk.furthest.max(header.synced);
         walk.end = walk.end.behind(&header, next);
     }

@@ -150,10 +150,11 @@ fn replace_end(
 ) -> Result<Recovered> {
     recovery.changed = true;
     let (synced_in, synced) = end.synced;
-    let Some((found, entry, _)) = end.tails.get(synced_in) else {
+    let named = end.tails.get(synced_in);
+    let Some((found, from)) = named.and_then(|(found, _, tail)| Some((found, tail.waypoint_before(synced)?)))
+    else {
         return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
     };
-    let from = end.checkpoint_before(synced_in, entry, &manifest);
     let until = walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_| {})?.end;
 
     let header = recovery.new_header(&mut manifest)?;
