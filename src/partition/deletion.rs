@@ -16,14 +16,24 @@ impl Shared {
     /// Deletes all records below `before`, which lies in the log.
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
         check_range(before, self.view().log_start, self.log_end())?;
-        self.commit.wait(before.get(), self)?;
+        self.wait_durable(before)?;
         let mut admin = self.admin.lock();
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;
         if before <= self.view().log_start {
             return Ok(());
         }
-        self.advance_log_start(&mut admin, before)
+        // A log start beyond what the manifest lists would contradict it; and so it proves by itself that the
+        // log was once as long.
+        let changed = loop {
+            self.seal_previous_locked(&mut admin)?;
+            let mut changed = admin.manifest.clone();
+            // An append may have rolled meanwhile.
+            if self.list_synced(&mut changed) {
+                break changed;
+            }
+        };
+        self.advance_log_start(&mut admin, changed, before)
     }
 
     /// Deletes what the policy no longer wants.
@@ -84,15 +94,18 @@ impl Shared {
     pub(super) fn delete_oldest_locked(&self, admin: &mut Admin, count: usize) -> Result<()> {
         let sealed = admin.manifest.segments.iter().filter(|entry| entry.state == SegmentState::Sealed);
         match sealed.take(count).last().map(|entry| entry.end_offset) {
-            Some(end) => self.advance_log_start(admin, end.max(admin.manifest.log_start)),
+            Some(end) => {
+                let changed = admin.manifest.clone();
+                self.advance_log_start(admin, changed, end.max(admin.manifest.log_start))
+            }
             None => Ok(()),
         }
     }
 
-    /// Makes `log_start` the first offset there is, and deletes the segments that lie wholly below it.
-    fn advance_log_start(&self, admin: &mut Admin, log_start: Offset) -> Result<()> {
+    /// Makes `log_start` the first offset there is, in `changed`, which becomes the manifest, and deletes the
+    /// segments that lie wholly below it.
+    fn advance_log_start(&self, admin: &mut Admin, mut changed: Manifest, log_start: Offset) -> Result<()> {
         self.writer.lock().changed = true;
-        let mut changed = admin.manifest.clone();
         changed.start_at(log_start);
         if planted(Bug::UnlinkBeforeManifest) {
             let dropped = |segment: &&Arc<Segment>| {

@@ -42,9 +42,9 @@ impl Shared {
             if !is_due && writer.unsynced_bytes() < UNSYNCED_BYTES_MAX {
                 return;
             }
-            writer.active.end().next_offset
+            self.commit.goal(writer.active.end().next_offset.get())
         };
-        self.commit.demand(goal.get());
+        self.commit.demand(goal);
     }
 
     /// Takes the next step of the reserve before an append has to.

@@ -17,8 +17,8 @@ use super::view::View;
 use crate::io::Dir;
 use crate::record::Place;
 use crate::segment::{
-    Checkpoint, IndexWriter, Opened, Segment, SegmentAccess, SegmentParts, TAIL_MARK_LEN, TailMark, Track,
-    read_range, walk,
+    Checkpoint, IndexWriter, Opened, Seal, Segment, SegmentAccess, SegmentParts, TAIL_MARK_LEN, TailMark,
+    Track, read_range, walk,
 };
 use crate::sync::{Mutex, Publisher};
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -241,22 +241,29 @@ impl Seen {
 
     /// Walks on from where it stopped.
     fn advance(&mut self) -> Result<()> {
-        let mut before: Option<Checkpoint> = None;
+        let mut before: Option<(Arc<Segment>, Checkpoint)> = None;
         let mut added = Vec::new();
         for (at, open) in self.open.iter_mut().enumerate() {
-            if let Some(before) = before {
+            if let Some((_, end)) = before {
                 if open.is_blank() {
-                    open.begin_behind(before);
+                    open.begin_behind(end);
                 }
-                if open.end.next_offset < before.next_offset {
+                if open.end.next_offset < end.next_offset {
                     break;
                 }
             }
             let grew = open.walk_on()?;
-            if at > 0 && grew && !self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment)) {
+            let is_known = self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment));
+            if let Some((segment, end)) = before
+                && at > 0
+                && grew
+                && !is_known
+            {
+                // Once the log goes on behind it, nothing is appended to it any more: readers may leave it.
+                segment.seal(Seal::from(end));
                 added.push(open.segment.clone());
             }
-            before = Some(open.end);
+            before = Some((open.segment.clone(), open.end));
             self.written = self.written.max(open.end.next_offset);
         }
         if !added.is_empty() {

@@ -146,7 +146,8 @@ impl Partition {
     /// The same for a reader at `level`.
     pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
         let until = EndPassed { shared: self.shared().clone(), level };
-        Pending::until(Arc::new(until), offset.get().saturating_add(1), ())
+        let goal = self.shared().commit.goal(offset.get().saturating_add(1));
+        Pending::until(Arc::new(until), goal, ())
     }
 
     /// Work that is done when all that is written now is synced.
@@ -154,7 +155,8 @@ impl Partition {
     /// # Errors
     /// `Poisoned` or `Io` when a sync failed; `Closed`.
     pub fn flush(&self) -> Pending<()> {
-        Pending::until(self.shared().clone(), self.log_end_offset().get(), ())
+        let goal = self.shared().flush_goal();
+        Pending::until(self.shared().clone(), goal, ())
     }
 
     /// The first record with a timestamp at or after `time` that the partition's read level allows to see.

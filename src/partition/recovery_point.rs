@@ -10,7 +10,7 @@
 
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::shared::Shared;
-use super::writer::{State, Writer};
+use super::writer::State;
 use crate::segment::{SEGMENT_HEADER_LEN, Seal, Segment};
 use crate::{Position, Result};
 
@@ -20,33 +20,42 @@ const STEP: u64 = 16 << 20;
 impl Shared {
     /// Moves the recovery point to the end of what is synced, when that is far behind it.
     pub(super) fn advance_recovery_point(&self) -> Result<()> {
-        if !self.is_recovery_point_due(&self.writer.lock()) {
+        if !self.is_recovery_point_due() {
             return Ok(());
         }
         let mut admin = self.admin.lock();
+        let mut changed = admin.manifest.clone();
+        if self.is_recovery_point_due() && self.list_synced(&mut changed) {
+            self.commit_manifest(&mut admin, changed)?;
+        }
+        Ok(())
+    }
+
+    fn is_recovery_point_due(&self) -> bool {
+        let step = STEP.min(self.options.segment_bytes_max / 4);
+        let writer = self.writer.lock();
+        let behind = writer.active.durable_end().position.since(writer.recovery_point);
+        u64::from(behind) >= step && writer.sealing.is_none() && matches!(writer.state, State::Open)
+    }
+
+    /// Lists the active segment in `changed` as far as it is synced, and writes its index up to there. Says
+    /// whether it could: while the segment before it is not sealed, the manifest lists it as prepared.
+    pub(super) fn list_synced(&self, changed: &mut Manifest) -> bool {
         let (active, synced) = {
             let writer = self.writer.lock();
-            if !self.is_recovery_point_due(&writer) {
-                return Ok(());
+            if writer.sealing.is_some() {
+                return false;
             }
             (writer.active.segment().clone(), *writer.active.durable_end())
         };
         let seal = Seal::from(synced);
-        let entry = SegmentEntry::at_end(active.header(), SegmentState::Open, active.first_offset(), &seal);
-        let mut changed = admin.manifest.clone();
-        for listed in changed.segments.iter_mut().filter(|listed| listed.sequence == active.sequence()) {
-            *listed = entry.clone();
+        if let Some(listed) = changed.segments.iter_mut().find(|listed| listed.sequence == active.sequence())
+        {
+            *listed = SegmentEntry::at_end(active.header(), SegmentState::Open, active.first_offset(), &seal);
+            changed.leader_epoch = synced.leader_epoch;
+            self.store_index(&active, &seal);
         }
-        changed.leader_epoch = synced.leader_epoch;
-        self.store_index(&active, &seal);
-        self.commit_manifest(&mut admin, changed)
-    }
-
-    /// While the segment before is not sealed, the manifest lists the active one as one that is prepared.
-    fn is_recovery_point_due(&self, writer: &Writer) -> bool {
-        let step = STEP.min(self.options.segment_bytes_max / 4);
-        let behind = writer.active.durable_end().position.since(writer.recovery_point);
-        u64::from(behind) >= step && writer.sealing.is_none() && matches!(writer.state, State::Open)
+        true
     }
 }
 

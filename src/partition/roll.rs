@@ -184,7 +184,7 @@ impl Shared {
             None => return Ok(()),
             Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
         };
-        self.commit.wait(goal.get(), self)?;
+        self.wait_durable(goal)?;
         let (active, seal) = {
             let writer = self.writer.lock();
             writer.usable(self)?;

@@ -19,7 +19,7 @@ use super::view::View;
 use super::writer::Writer;
 use super::{ReadLevel, RecoveryReport};
 use crate::io::{Dir, Lock};
-use crate::sync::{Bug, Deadline, Gate, GroupCommit, Mutex, Place, Progress, RwLock, planted};
+use crate::sync::{Bug, Deadline, Gate, Goal, GroupCommit, Mutex, Place, Progress, RwLock, planted};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -90,6 +90,17 @@ impl Shared {
         self.options.maintenance == Maintenance::Manual
     }
 
+    /// The goal of a flush of all that is written now.
+    pub(super) fn flush_goal(&self) -> Goal {
+        let writer = self.writer.lock();
+        self.commit.goal(writer.active.end().next_offset.get())
+    }
+
+    /// Blocks until all below `end` is durable.
+    pub(super) fn wait_durable(&self, end: Offset) -> Result<()> {
+        self.commit.wait(self.commit.goal(end.get()), self)
+    }
+
     /// Refuses all writes from now on, and answers everybody who waits for one, with the cause.
     pub(super) fn poison(&self, cause: &Error) {
         self.writer.lock().poison(cause);
@@ -113,7 +124,7 @@ fn offset(number: u64) -> Offset {
 
 /// Waiting for the durable offset.
 impl Progress for Shared {
-    fn wait(&self, goal: u64, deadline: Deadline) -> Result<bool> {
+    fn wait(&self, goal: Goal, deadline: Deadline) -> Result<bool> {
         if deadline == Deadline::Never || self.is_manual() {
             return self.commit.wait(goal, self).map(|()| true);
         }
@@ -124,7 +135,7 @@ impl Progress for Shared {
         reached
     }
 
-    fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         let polled = self.commit.poll(goal, place, context);
         if polled.is_pending() {
             self.demand_sync(goal);
@@ -132,7 +143,7 @@ impl Progress for Shared {
         polled
     }
 
-    fn abandon(&self, goal: u64, place: &mut Place) {
+    fn abandon(&self, goal: Goal, place: &mut Place) {
         self.commit.forget(place);
         if !planted(Bug::DropForgetsDemand) {
             self.demand_sync(goal);
@@ -142,7 +153,7 @@ impl Progress for Shared {
 
 impl Shared {
     /// Asks for a sync up to `goal` without waiting for it.
-    pub(super) fn demand_sync(&self, goal: u64) {
+    pub(super) fn demand_sync(&self, goal: Goal) {
         if self.commit.demand(goal) {
             self.upkeep.call();
         }

@@ -30,16 +30,7 @@ impl Shared {
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.admin.lock();
-        let mut writer = loop {
-            self.seal_previous_locked(&mut admin)?;
-            self.commit.wait(self.log_end().get(), self)?;
-            let writer = self.writer.lock();
-            writer.usable(self)?;
-            // An append may have rolled since.
-            if writer.sealing.is_none() {
-                break writer;
-            }
-        };
+        let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
         }

@@ -13,7 +13,7 @@ use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Bug, Pending, Progress, planted};
+use crate::sync::{Bug, Goal, Pending, Progress, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,6 +76,12 @@ pub struct Appended {
     next_offset: Offset,
     timestamp: Timestamp,
     level: Durability,
+}
+
+/// A batch that is stored, and what makes it durable.
+struct Stored {
+    appended: Appended,
+    goal: Goal,
 }
 
 impl Appended {
@@ -198,7 +204,7 @@ impl Shared {
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
-                Ok(appended) => return Ok(self.acknowledge(appended)),
+                Ok(stored) => return Ok(self.acknowledge(stored)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
@@ -208,11 +214,12 @@ impl Shared {
         Err(Error::new(ErrorKind::TimedOut, message))
     }
 
-    fn acknowledge(&self, appended: Appended) -> Pending<Appended> {
+    fn acknowledge(&self, stored: Stored) -> Pending<Appended> {
+        let Stored { appended, goal } = stored;
         match appended.level {
             Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
-                Pending::until(until, appended.next_offset.get(), appended)
+                Pending::until(until, goal, appended)
             }
             _ => Pending::ready(appended),
         }
@@ -224,7 +231,7 @@ impl Shared {
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
-    ) -> Result<Result<Appended, Obstacle>> {
+    ) -> Result<Result<Stored, Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -255,6 +262,7 @@ impl Shared {
         }
         let next_offset = batch.next_offset();
         self.end.store(next_offset.get());
+        let goal = self.commit.goal(next_offset.get());
         let call = self.note_append_locked(&mut writer);
         drop(writer);
         if !planted(Bug::EndNotWoken) {
@@ -264,7 +272,8 @@ impl Shared {
             self.upkeep.call();
         }
         let (base_offset, timestamp) = (batch.base_offset(), batch.max_timestamp());
-        Ok(Ok(Appended { base_offset, next_offset, timestamp, level }))
+        let appended = Appended { base_offset, next_offset, timestamp, level };
+        Ok(Ok(Stored { appended, goal }))
     }
 
     /// Makes room for `batch` as far as that can be done under the lock.

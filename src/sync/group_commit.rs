@@ -8,7 +8,9 @@
 //!
 //! Nothing in here does I/O: the leader's work comes from outside, and so the whole of it can be model-checked.
 
-use super::{Bug, Condvar, Deadline, Gate, Mutex, MutexGuard, Place, block_on, planted};
+use super::{
+    AtomicU64, Bug, Condvar, Deadline, Gate, Goal, Mutex, MutexGuard, Ordering, Place, block_on, planted,
+};
 use crate::{Error, ErrorKind, Result};
 use std::task::{Context, Poll};
 
@@ -27,6 +29,9 @@ pub(crate) trait Leader {
 #[derive(Debug)]
 pub(crate) struct GroupCommit {
     durable: Gate,
+    /// How often the log has begun anew. A round or a goal of before says nothing about what is there now.
+    /// Changes under the lock of the turns.
+    term: AtomicU64,
     turns: Mutex<Turns>,
     /// Sleepers of the even and of the odd rounds.
     rounds: [Condvar; 2],
@@ -45,8 +50,6 @@ struct Turns {
     sleepers: usize,
     /// Why nothing will become durable any more.
     failed: Option<Error>,
-    /// How often the log has begun anew. A round that was begun before says nothing about what is there now.
-    restarts: u64,
 }
 
 impl GroupCommit {
@@ -54,6 +57,7 @@ impl GroupCommit {
     pub(crate) fn new(durable: u64) -> Self {
         Self {
             durable: Gate::new(durable),
+            term: AtomicU64::new(0),
             turns: Mutex::new(Turns::default()),
             rounds: [Condvar::new(), Condvar::new()],
         }
@@ -64,11 +68,24 @@ impl GroupCommit {
         self.durable.reached()
     }
 
+    /// The goal of whoever waits for `end` as the log is now. Taken under the lock that orders appends.
+    pub(crate) fn goal(&self, end: u64) -> Goal {
+        Goal { end, term: self.term.load(Ordering::Acquire) }
+    }
+
+    /// Whether the log has begun anew since the goal was set.
+    pub(crate) fn is_past(&self, goal: Goal) -> bool {
+        self.term.load(Ordering::Acquire) != goal.term
+    }
+
     /// Blocks until `goal` is durable, and leads if nobody else does.
-    pub(crate) fn wait(&self, goal: u64, leader: &dyn Leader) -> Result<()> {
+    pub(crate) fn wait(&self, goal: Goal, leader: &dyn Leader) -> Result<()> {
         let mut turns = self.turns.lock();
         loop {
-            if self.durable() >= goal {
+            if self.is_past(goal) {
+                return Err(taken_back(goal));
+            }
+            if self.durable() >= goal.end {
                 // A sleeper that need not lead after all hands on the demand that was left to it.
                 if self.is_unserved_locked(&turns) {
                     drop(turns);
@@ -83,7 +100,7 @@ impl GroupCommit {
                 turns = self.lead_locked(turns, leader);
                 continue;
             }
-            let covered = turns.covering.is_none_or(|end| goal <= end);
+            let covered = turns.covering.is_none_or(|end| goal.end <= end);
             let round = if covered { turns.round } else { turns.round.wrapping_add(1) };
             turns.sleepers += usize::from(!covered);
             self.sleepers_of(round).wait(&mut turns);
@@ -92,7 +109,7 @@ impl GroupCommit {
     }
 
     /// Blocks until `goal` is durable or the deadline has passed, leaving the sync to others.
-    pub(crate) fn wait_until(&self, goal: u64, deadline: Deadline, place: &mut Place) -> Result<bool> {
+    pub(crate) fn wait_until(&self, goal: Goal, deadline: Deadline, place: &mut Place) -> Result<bool> {
         match block_on(deadline, |context| self.poll(goal, place, context)) {
             Some(result) => result.map(|()| true),
             None => Ok(false),
@@ -100,13 +117,16 @@ impl GroupCommit {
     }
 
     /// Asks whether `goal` is durable, and to be woken when it may be.
-    pub(crate) fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+    pub(crate) fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         if let Some(ticket) = place.durable.take() {
             self.durable.leave(ticket);
         }
-        place.durable = Some(self.durable.enroll(goal, context.waker().clone()));
-        let failed = self.turns.lock().failed.clone();
-        if self.durable() >= goal {
+        place.durable = Some(self.durable.enroll(goal.end, context.waker().clone()));
+        let failed = match &self.turns.lock().failed {
+            _ if self.is_past(goal) => Some(taken_back(goal)),
+            failed => failed.clone(),
+        };
+        if self.durable() >= goal.end && !self.is_past(goal) {
             self.forget(place);
             return Poll::Ready(Ok(()));
         }
@@ -127,12 +147,15 @@ impl GroupCommit {
     }
 
     /// Asks for `goal` to become durable without waiting for it. True when somebody must be found to lead.
-    pub(crate) fn demand(&self, goal: u64) -> bool {
-        if self.durable() >= goal {
+    pub(crate) fn demand(&self, goal: Goal) -> bool {
+        if self.durable() >= goal.end {
             return false;
         }
         let mut turns = self.turns.lock();
-        turns.demand = turns.demand.max(goal);
+        if self.is_past(goal) {
+            return false;
+        }
+        turns.demand = turns.demand.max(goal.end);
         !turns.leading && turns.failed.is_none()
     }
 
@@ -163,16 +186,27 @@ impl GroupCommit {
         self.durable.wake_all();
     }
 
+    /// Publishes what was made durable outside of a round, by whoever keeps appends out meanwhile.
+    pub(crate) fn advance(&self, durable: u64) {
+        let turns = self.turns.lock();
+        if durable > self.durable() {
+            self.durable.store(durable);
+        }
+        self.wake_sleepers();
+        drop(turns);
+        self.durable.wake();
+    }
+
     /// Begins anew after recovery or truncation, durable up to `durable`.
     pub(crate) fn restart(&self, durable: u64) {
         let mut turns = self.turns.lock();
         turns.failed = None;
-        turns.restarts = turns.restarts.wrapping_add(1);
-        turns.demand = turns.demand.min(durable);
+        self.term.fetch_add(1, Ordering::AcqRel);
+        turns.demand = 0;
         self.durable.store(durable);
         self.wake_sleepers();
         drop(turns);
-        self.durable.wake();
+        self.durable.wake_all();
     }
 
     fn wake_sleepers(&self) {
@@ -190,7 +224,7 @@ impl GroupCommit {
         turns.leading = true;
         turns.round = turns.round.wrapping_add(1);
         turns.covering = None;
-        let turn = Turn { commit: self, restarts: turns.restarts, ended: false };
+        let turn = Turn { commit: self, term: self.goal(0).term, ended: false };
         drop(turns);
         let result = leader.lead(&mut |end| {
             self.turns.lock().covering = Some(end);
@@ -210,12 +244,12 @@ impl GroupCommit {
     }
 
     /// Ends the running round: publishes what it made durable, or the failure.
-    fn end_round(&self, restarts: u64, result: Result<u64>) -> MutexGuard<'_, Turns> {
+    fn end_round(&self, term: u64, result: Result<u64>) -> MutexGuard<'_, Turns> {
         let mut turns = self.turns.lock();
         turns.leading = false;
         match result {
             // What it synced may have been truncated meanwhile, and others may have got the same offsets.
-            Ok(_) if turns.restarts != restarts => {}
+            Ok(_) if self.is_past(Goal { end: 0, term }) => {}
             Ok(durable) if durable > self.durable() => self.durable.store(durable),
             Ok(_) => {}
             Err(error) => {
@@ -239,17 +273,26 @@ impl GroupCommit {
     }
 }
 
-/// A leader's term. If it ends by a panic, everybody hears that nothing will become durable any more.
+/// The error of who waits for records that are no longer there, or are others now.
+fn taken_back(goal: Goal) -> Error {
+    let message = format!(
+        "whether the records before offset {} are durable is unknown: the log was reopened or truncated since",
+        goal.end
+    );
+    Error::new(ErrorKind::Poisoned, message)
+}
+
+/// A leader's turn. If it ends by a panic, everybody hears that nothing will become durable any more.
 struct Turn<'a> {
     commit: &'a GroupCommit,
-    restarts: u64,
+    term: u64,
     ended: bool,
 }
 
 impl<'a> Turn<'a> {
     fn end(mut self, result: Result<u64>) -> MutexGuard<'a, Turns> {
         self.ended = true;
-        self.commit.end_round(self.restarts, result)
+        self.commit.end_round(self.term, result)
     }
 }
 
@@ -257,7 +300,7 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let error = Error::new(ErrorKind::Poisoned, "the thread that synced the log panicked: reopen it");
-            drop(self.commit.end_round(self.restarts, Err(error)));
+            drop(self.commit.end_round(self.term, Err(error)));
         }
     }
 }
@@ -294,7 +337,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..50 {
                         let goal = log.end.fetch_add(1, Ordering::SeqCst) + 1;
-                        commit.wait(goal, &log).expect("no sync fails here");
+                        commit.wait(commit.goal(goal), &log).expect("no sync fails here");
                         assert!(commit.durable() >= goal);
                     }
                 });
@@ -316,12 +359,12 @@ mod tests {
     #[test]
     fn a_failed_sync_answers_everybody_until_the_log_restarts() {
         let commit = GroupCommit::new(0);
-        assert_eq!(commit.wait(1, &Broken).expect_err("the sync fails").kind(), ErrorKind::Io);
+        assert_eq!(commit.wait(commit.goal(1), &Broken).expect_err("the sync fails").kind(), ErrorKind::Io);
         let log = Log { end: AtomicU64::new(1), syncs: AtomicU64::new(0) };
-        assert!(commit.wait(1, &log).is_err(), "a failed sync is never tried again");
+        assert!(commit.wait(commit.goal(1), &log).is_err(), "a failed sync is never tried again");
         assert_eq!(log.syncs.load(Ordering::SeqCst), 0);
         commit.restart(0);
-        commit.wait(1, &log).expect("a restarted log syncs");
+        commit.wait(commit.goal(1), &log).expect("a restarted log syncs");
     }
 
     /// A log that is truncated while a sync of it runs.
@@ -340,7 +383,7 @@ mod tests {
     #[test]
     fn a_sync_from_before_a_truncation_proves_nothing_after_it() {
         let commit = GroupCommit::new(0);
-        assert!(commit.demand(9));
+        assert!(commit.demand(commit.goal(9)));
         commit.serve_demand(&Truncated(&commit));
         assert_eq!(commit.durable(), 4);
     }
@@ -349,7 +392,7 @@ mod tests {
     fn demand_outlives_the_waiter_and_is_served_by_the_disk_thread() {
         let log = Log { end: AtomicU64::new(3), syncs: AtomicU64::new(0) };
         let commit = GroupCommit::new(0);
-        assert!(commit.demand(2));
+        assert!(commit.demand(commit.goal(2)));
         assert!(commit.is_unserved());
         commit.serve_demand(&log);
         assert_eq!((commit.durable(), commit.is_unserved()), (3, false));
@@ -368,9 +411,9 @@ mod tests {
     fn a_leader_that_panics_leaves_nobody_waiting() {
         let commit = GroupCommit::new(0);
         thread::scope(|scope| {
-            let leader = scope.spawn(|| commit.wait(1, &Panics));
+            let leader = scope.spawn(|| commit.wait(commit.goal(1), &Panics));
             assert!(leader.join().is_err());
         });
-        assert_eq!(commit.wait(1, &Broken).expect_err("poisoned").kind(), ErrorKind::Poisoned);
+        assert_eq!(commit.wait(commit.goal(1), &Broken).expect_err("poisoned").kind(), ErrorKind::Poisoned);
     }
 }

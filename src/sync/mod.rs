@@ -16,7 +16,7 @@ pub(crate) use gate::Gate;
 pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
-pub(crate) use pending::{Deadline, Place, Progress, block_on};
+pub(crate) use pending::{Deadline, Goal, Place, Progress, block_on};
 #[cfg(annals_planted)]
 pub use planted::Bug;
 #[cfg(not(annals_planted))]

@@ -5,9 +5,13 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod crash;
 mod damage;
+mod damage_salvage;
 mod damage_sample;
 mod honest_simulation;
 mod loop_disk;
 mod open_time;
 mod proof;
+mod regressions;
+mod semantics;

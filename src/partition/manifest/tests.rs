@@ -407,7 +407,11 @@ fn each_contradiction_is_found() {
     let bad_lost = flaw(|m| m.lost = vec![lost(250, 300), lost(299, 310)]);
     assert_eq!(bad_lost, MeaningFlaw::Lost { after: offset(300), from: offset(299), to: offset(310) });
     assert!(matches!(flaw(|m| m.lost = vec![lost(7, 7)]), MeaningFlaw::Lost { .. }));
-    assert!(matches!(flaw(|m| m.log_start = offset(401)), MeaningFlaw::LogStart { .. }));
+    let beyond_sealed = flaw(|m| {
+        m.segments.truncate(1);
+        (m.lost, m.log_start) = (Vec::new(), offset(101));
+    });
+    assert!(matches!(beyond_sealed, MeaningFlaw::LogStart { .. }));
     let uncovered = flaw(|m| {
         m.segments.remove(0);
     });

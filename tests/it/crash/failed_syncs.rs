@@ -1,0 +1,1 @@
+//! T4: the k-th sync fails.

@@ -1,0 +1,1 @@
+//! T2: crashes while recovery runs.
