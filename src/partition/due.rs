@@ -53,6 +53,10 @@ impl Shared {
         let step = {
             let mut writer = self.writer.lock();
             writer.reserve_called = false;
+            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
+            if writer.usable(self).is_err() {
+                return Ok(());
+            }
             match writer.active.reserve_due(now) {
                 Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
                     Some((writer.active.opened().clone(), to))

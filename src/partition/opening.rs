@@ -70,7 +70,7 @@ impl Shared {
             me: me.clone(),
             dir,
             options,
-            admin: Mutex::new(Admin { file, manifest, lock: Some(lock) }),
+            admin: Mutex::new(Admin { file, manifest, doubtful_from: Offset::MAX, lock: Some(lock) }),
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             end: Gate::new(end),
@@ -92,7 +92,7 @@ impl Shared {
             State::Closed => return Err(self.closed()),
             State::Poisoned(_) => {}
         }
-        let recovered = recover(&self.dir, &self.options, self.durable_end())?;
+        let recovered = recover(&self.dir, &self.options, self.durable_end().min(admin.doubtful_from))?;
         let end = recovered.active.end().next_offset;
         *self.report.lock() = Arc::new(recovered.report.clone());
         let rewinds = self.view().rewinds + 1;
@@ -100,6 +100,7 @@ impl Shared {
         let (file, manifest, fresh) = Writer::of(recovered);
         *writer = fresh;
         (admin.file, admin.manifest) = (file, manifest);
+        admin.doubtful_from = Offset::MAX;
         *self.view.write() = Arc::new(view);
         self.end.store(end.get());
         self.commit.restart(end.get());

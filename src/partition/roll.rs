@@ -64,6 +64,16 @@ impl SegmentEntry {
     }
 }
 
+impl Manifest {
+    /// The sequence of a new segment. It is given once, whatever becomes of the attempt: what a failed one
+    /// leaves behind must not stand in the way of the next.
+    pub(super) fn take_sequence(&mut self) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.saturating_add(1);
+        sequence
+    }
+}
+
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
     pub(super) fn make_next_segment(&self) -> Result<()> {
@@ -102,17 +112,20 @@ impl Shared {
         if !self.fits_cap(&self.writer.lock(), least) {
             self.make_room_locked(admin, least)?;
         }
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
-        changed.next_sequence = sequence + 1;
         let end = self.log_end();
         changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
-        if planted(Bug::NextSegmentNotListed) {
-            admin.manifest.next_sequence = changed.next_sequence;
-        } else {
-            self.commit_manifest(admin, changed)?;
+        if !planted(Bug::NextSegmentNotListed)
+            && let Err(error) = self.commit_manifest(admin, changed)
+        {
+            if admin.file.is_usable() {
+                // Nothing was listed: the file need not stay.
+                drop(self.dir.remove(prepared.name_on_disk()));
+            }
+            return Err(error);
         }
         let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
@@ -160,7 +173,7 @@ impl Shared {
         }
         let confirmed = admin.file.confirm();
         if let Err(error) = &confirmed
-            && error.kind() != ErrorKind::NoSpace
+            && (error.kind() != ErrorKind::NoSpace || !admin.file.is_usable())
         {
             self.poison(error);
         }
@@ -180,9 +193,9 @@ impl Shared {
     }
 
     pub(super) fn seal_previous_locked(&self, admin: &mut Admin) -> Result<()> {
-        let (old, goal) = match &self.writer.lock().sealing {
+        let (old, goal, epoch) = match &self.writer.lock().sealing {
             None => return Ok(()),
-            Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
+            Some(sealing) => (sealing.segment().clone(), sealing.end_offset(), sealing.leader_epoch()),
         };
         self.wait_durable(goal)?;
         let (active, seal) = {
@@ -193,7 +206,9 @@ impl Shared {
         let Some(seal) = seal else { return Ok(()) };
         let mut changed = admin.manifest.clone();
         changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
-        changed.leader_epoch = self.writer.lock().active.end().leader_epoch;
+        // The epoch goes with the recovery point, which is where the active segment begins: its batches may
+        // have come to a later one by now.
+        changed.leader_epoch = epoch;
         changed.segments.push(SegmentEntry::at_end(
             old.header(),
             SegmentState::Sealed,

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
 pub(crate) struct Admin {
     pub(super) file: ManifestFile,
     pub(super) manifest: Manifest,
+    /// What a truncation may have taken back that failed: beyond it nothing is known to be durable.
+    pub(super) doubtful_from: Offset,
     /// Held until the partition is closed.
     pub(super) lock: Option<Box<dyn Lock>>,
 }

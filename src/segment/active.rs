@@ -198,6 +198,7 @@ impl ActiveSegment {
             opened: self.opened,
             durable: self.durable,
             reserved: self.capacity,
+            leader_epoch: self.end.leader_epoch,
         }
     }
 }
@@ -210,6 +211,7 @@ pub(crate) struct SealedTail {
     durable: Publisher,
     /// Nothing was reserved beyond this.
     reserved: u64,
+    leader_epoch: u32,
 }
 
 impl SealedTail {
@@ -224,6 +226,11 @@ impl SealedTail {
     /// End of its offsets.
     pub(crate) fn end_offset(&self) -> Offset {
         self.segment.end_offset().unwrap_or(self.segment.first_offset())
+    }
+
+    /// The leader epoch of its last batch.
+    pub(crate) fn leader_epoch(&self) -> u32 {
+        self.leader_epoch
     }
 
     pub(crate) fn is_durable(&self) -> bool {

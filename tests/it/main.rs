@@ -9,6 +9,8 @@ mod crash;
 mod damage;
 mod damage_salvage;
 mod damage_sample;
+mod faults;
+mod faults_run;
 mod honest_simulation;
 mod loop_disk;
 mod open_time;

@@ -208,8 +208,17 @@ impl ManifestFile {
     /// files a power cut leaves is right.
     fn move_to_new_file(&mut self, capacity: u32) -> Result<()> {
         write_new(&*self.dir, &self.current, capacity)?;
-        self.file =
-            put_in_place(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
+        let renamed = self.dir.rename(MANIFEST_NEW, MANIFEST);
+        if let Err(error) = renamed.map_err(|error| refused(&*self.dir, "rename", MANIFEST_NEW, error)) {
+            // For want of room nothing was renamed; after any other failure it is not known.
+            if error.kind() != ErrorKind::NoSpace {
+                self.state = State::Poisoned(error.clone());
+            }
+            return Err(error);
+        }
+        self.file = sync_dir(&*self.dir)
+            .and_then(|()| open(&*self.dir, Access::ReadWrite))
+            .inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
         self.capacity = capacity;
         self.state = State::Good;
         Ok(())

@@ -432,6 +432,8 @@ fn what_looks_odd_and_is_not_is_accepted() {
     accepted(&|m| m.segments = vec![sealed(0, 0, 100), prepared(8, 0)]);
     accepted(&|m| m.segments = vec![sealed(0, 0, 100), open(3, 100, 100)]);
     accepted(&|m| m.log_start = offset(400));
+    // An open segment goes on behind the end that is listed.
+    accepted(&|m| m.log_start = offset(401));
     accepted(&|m| m.lost = vec![lost(240, 260), lost(260, 290), lost(290, 1_000)]);
     accepted(&|m| m.segments[2].layout = Layout::Compacted);
     accepted(&|m| {

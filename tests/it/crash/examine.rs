@@ -188,7 +188,7 @@ impl History {
         record.value() == submitted.value
             && record.timestamp().as_millis() == submitted.timestamp
             && record.key() == submitted.key.as_ref().map(|key| &key[..])
-            && record.leader_epoch() == submitted.epoch.max(record.leader_epoch())
+            && record.leader_epoch() == submitted.epoch
     }
 
     /// The number of the submitted record that this is.

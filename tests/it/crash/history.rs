@@ -125,6 +125,11 @@ impl Promise {
         Self { before: moment, after: moment }
     }
 
+    /// The promise while the log goes from one state to another.
+    pub fn between(before: Moment, after: Moment) -> Self {
+        Self { before, after }
+    }
+
     /// Whether `found` is allowed; else why not.
     pub fn check(&self, found: &Found, crash: Crash) -> Result<(), String> {
         let Self { before, after } = self;

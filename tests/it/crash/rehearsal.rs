@@ -106,7 +106,7 @@ impl<'w> Stage<'w> {
     }
 
     /// What was found is the log from now on.
-    fn note_line(&mut self, line: usize) {
+    pub fn note_line(&mut self, line: usize) {
         let last = self.history.last();
         let end = self.log.log_end_offset().get();
         let start = self.log.log_start_offset().get();
@@ -118,12 +118,17 @@ impl<'w> Stage<'w> {
     /// Makes and submits a batch.
     pub fn append(&mut self, level: Durability) -> Result<annals::Pending<Appended>> {
         let count = self.random.usize(self.workload.batch.0..=self.workload.batch.1);
-        let first = self.invent(count, self.epoch);
+        let first = self.invent(count, self.last_epoch());
         let records = &self.history.records[first..];
         let pending = self.log.append_with(level, records.iter().map(Submitted::as_record));
         let stored = self.log.log_end_offset().get();
         self.submit(first, stored);
         Ok(pending)
+    }
+
+    /// The leader epoch that a batch without one of its own gets: that of the last one.
+    fn last_epoch(&self) -> u32 {
+        self.history.line().last().map_or(0, |number| self.history.records[*number as usize].epoch)
     }
 
     /// The batch from number `first` on has been offered to the log, which ends at `stored` now.
@@ -241,11 +246,24 @@ impl<'w> Stage<'w> {
 
     fn close_and_open(&mut self) {
         self.log.close().expect("nothing fails");
-        self.opens += 1;
-        let options = self.workload.options(self.seed ^ self.opens << 32, &self.clock);
-        self.log = options.open_in(self.disk.root()).expect("what was closed opens");
+        self.open_anew().expect("what was closed opens");
         let end = self.history.line().len() as u64;
         assert_eq!(self.log.log_end_offset().get(), end, "a clean close keeps everything");
+    }
+
+    /// Opens the log as another process would.
+    pub fn open_anew(&mut self) -> Result<()> {
+        self.opens += 1;
+        let options = self.workload.options(self.seed ^ self.opens << 32, &self.clock);
+        self.log = options.open_in(self.disk.root())?;
+        Ok(())
+    }
+
+    /// Where the last batch ends that lies wholly before `to`.
+    pub fn batch_end(&self, to: u64) -> u64 {
+        let line = &self.history.line()[..usize::try_from(to).expect("few records")];
+        let ends_batch = |number: &u32| self.history.records[*number as usize].ends_batch;
+        line.iter().rposition(ends_batch).map_or(0, |last| last as u64 + 1)
     }
 
     fn fail_a_sync(&mut self) {

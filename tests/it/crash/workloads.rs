@@ -55,7 +55,7 @@ const TWO_SECONDS: Duration = Duration::from_secs(2);
 const CAP: u64 = 128 << 10;
 
 /// All of them.
-pub const WORKLOADS: [Workload; 48] = [
+pub const WORKLOADS: [Workload; 49] = [
     Workload::new("small, durable").mix(STEADY, 24),
     Workload::new("small, written").levels(Levels::Written).mix(STEADY, 24),
     Workload::new("small, mixed").levels(Levels::Mixed).mix(STEADY, 30),
@@ -126,6 +126,7 @@ pub const WORKLOADS: [Workload; 48] = [
     many(Workload::new("truncated inside batches, pwrite")).pwrite().levels(Levels::Mixed).mix(CUTS, 18),
     Workload::new("replica: epochs, offsets as given").levels(Levels::Mixed).mix(EPOCHS, 20),
     many(Workload::new("replica: epochs, many records, pwrite")).pwrite().mix(EPOCHS, 20),
+    large(Workload::new("replica: epochs across segments")).levels(Levels::Mixed).mix(EPOCHS, 26),
     Workload::new("failed syncs").levels(Levels::Mixed).mix(FAILS, 14),
     large(Workload::new("failed syncs, rolls, pwrite")).pwrite().levels(Levels::Mixed).mix(FAILS, 16),
     Workload::new("everything").values(4, 2_500).batches(1, 2).levels(Levels::Mixed).mix(ALL, 30),
