@@ -185,25 +185,27 @@ impl Shared {
         level: Durability,
     ) -> Result<Pending<Appended>> {
         let limits = BatchLimits::new(self.options.batch_bytes_max)?;
-        let mut batch = Batch::from_records(records, self.options.clock.now(), limits)?;
-        self.append_batch(&mut batch, expect, level)
+        let now = self.options.clock.now();
+        let mut batch = Batch::from_records(records, now, limits)?;
+        self.append_batch(&mut batch, expect, level, now)
     }
 
     /// Appends a batch with the offsets and the leader epoch that it has.
     pub(super) fn append_verbatim(&self, batch: &mut Batch, level: Durability) -> Result<Pending<Appended>> {
         BatchLimits::new(self.options.batch_bytes_max)?.admit(batch.len())?;
-        self.append_batch(batch, Expect::Verbatim, level)
+        self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
-    /// Appends a batch that is complete but for its place.
-    pub(super) fn append_batch(
+    /// Appends a batch that is complete but for its place, at `now`.
+    fn append_batch(
         &self,
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
+        now: Timestamp,
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
-            match self.try_append(batch, expect, level)? {
+            match self.try_append(batch, expect, level, now)? {
                 Ok(stored) => return Ok(self.acknowledge(stored)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
@@ -231,8 +233,8 @@ impl Shared {
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
+        now: Timestamp,
     ) -> Result<Result<Stored, Obstacle>> {
-        let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
         let end = *writer.active.end();
@@ -283,18 +285,21 @@ impl Shared {
         batch: &Batch,
         now: Timestamp,
     ) -> Result<Option<Obstacle>> {
-        let monotonic = self.options.clock.monotonic();
         let (len, count) = (batch.len(), batch.offset_count());
         if writer.active.is_older_than(self.options.segment_age_max, now) && !self.swap_locked(writer) {
             return Ok(Some(Obstacle::NoSegment));
         }
-        if writer.active.room_for(len, count, monotonic) == Room::Full && !self.swap_locked(writer) {
-            return Ok(Some(Obstacle::NoSegment));
+        let mut room = writer.active.room_for(len, count);
+        if room == Room::Full && self.swap_locked(writer) {
+            room = writer.active.room_for(len, count);
         }
-        match writer.active.room_for(len, count, monotonic) {
+        match room {
             Room::Ready => Ok(None),
             Room::Full => Ok(Some(Obstacle::NoSegment)),
-            Room::Reserve { to, least } => self.reserve_locked(writer, to, least),
+            Room::Short { least } => {
+                let to = writer.active.reserve_to(least, self.options.clock.monotonic());
+                self.reserve_locked(writer, to, least)
+            }
         }
     }
 
