@@ -11,7 +11,7 @@
 use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
-use crate::record::{Batch, BatchLimits, Record, Times};
+use crate::record::{Batch, BatchBuilder, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
 use crate::sync::{Bug, Goal, Pending, Progress, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
@@ -186,7 +186,8 @@ impl Shared {
     ) -> Result<Pending<Appended>> {
         let limits = BatchLimits::new(self.options.batch_bytes_max)?;
         let now = self.options.clock.now();
-        let mut batch = Batch::from_records(records, now, limits)?;
+        // Not sealed yet: the checksum is worked out once its place is known.
+        let mut batch = BatchBuilder::build(records, now, limits)?;
         self.append_batch(&mut batch, expect, level, now)
     }
 
