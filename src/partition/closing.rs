@@ -16,15 +16,12 @@ impl Shared {
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
-        let mut admin = self.admin.lock();
-        if self.is_closed() {
-            return Ok(());
-        }
+        let Ok(mut admin) = self.administer() else { return Ok(()) };
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
+        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
         drop(admin);
-        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
@@ -35,7 +32,7 @@ impl Shared {
     pub(super) fn settled_writer(&self, admin: &mut Admin) -> Result<MutexGuard<'_, Writer>> {
         loop {
             self.seal_previous_locked(admin)?;
-            self.wait_durable(self.log_end())?;
+            self.commit.wait_quietly(self.written_goal(), self)?;
             let writer = self.writer.lock();
             writer.usable(self)?;
             // An append may have rolled since.
@@ -68,7 +65,7 @@ impl Shared {
         sync(&writer)?;
         let opened = writer.active.opened().clone();
         writer.active.advance_durable(&end);
-        self.commit.advance(end.next_offset.get());
+        self.commit.reach(end.next_offset.get());
         let active = writer.active.segment().clone();
         let next = writer.next.take();
         drop(writer);

@@ -15,9 +15,10 @@ use std::sync::Arc;
 impl Shared {
     /// Deletes all records below `before`, which lies in the log.
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
+        let goal = self.commit.goal(before.get());
         check_range(before, self.view().log_start, self.log_end())?;
-        self.wait_durable(before)?;
-        let mut admin = self.admin.lock();
+        self.commit.wait(goal, self)?;
+        let mut admin = self.administer()?;
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;
         if before <= self.view().log_start {
@@ -41,7 +42,7 @@ impl Shared {
         if self.options.retention == super::Retention::Forever || self.expired_count() == 0 {
             return Ok(());
         }
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.enforce_retention_locked(&mut admin)
     }

@@ -22,11 +22,16 @@ impl Shared {
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
-        self.reserve_if_due()?;
-        self.seal_previous()?;
-        self.advance_recovery_point()?;
-        self.prepare_if_due()?;
-        self.enforce_retention()
+        self.writer.lock().usable(self)?;
+        // A full disk must not keep retention from making room on it: all is tried, and the first error told.
+        let tried = [
+            self.reserve_if_due(),
+            self.seal_previous(),
+            self.advance_recovery_point(),
+            self.prepare_if_due(),
+            self.enforce_retention(),
+        ];
+        tried.into_iter().collect()
     }
 
     /// Asks for a sync of what has been written for too long, or is too much.

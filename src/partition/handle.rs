@@ -86,6 +86,8 @@ impl Partition {
     /// - `NoSpace`: the disk or the cap is full. Nothing was stored; append again once there is room.
     /// - `Poisoned`: an earlier write or sync failed; see [`Partition::reopen`]. `Closed`.
     /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
+    /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
+    ///   or by a [`Partition::reopen`] that did not find them.
     pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
         self.append_with(self.shared().options.durability, records)
     }
@@ -153,10 +155,9 @@ impl Partition {
     /// Work that is done when all that is written now is synced.
     ///
     /// # Errors
-    /// `Poisoned` or `Io` when a sync failed; `Closed`.
+    /// `Poisoned` or `Io` when a sync failed; `Conflict` when some of it was taken back meanwhile; `Closed`.
     pub fn flush(&self) -> Pending<()> {
-        let goal = self.shared().flush_goal();
-        Pending::until(self.shared().clone(), goal, ())
+        Pending::until(self.shared().clone(), self.shared().written_goal(), ())
     }
 
     /// The first record with a timestamp at or after `time` that the partition's read level allows to see.
@@ -190,7 +191,7 @@ impl Partition {
     /// Does what is due now: syncs, segment changes, retention. Needed only with [`Maintenance::Manual`].
     ///
     /// # Errors
-    /// Those of the work that was due.
+    /// The first of the work that was due; the rest is done all the same. `Poisoned`, `Closed`.
     ///
     /// [`Maintenance::Manual`]: crate::Maintenance::Manual
     pub fn maintain(&self) -> Result<()> {

@@ -68,6 +68,7 @@ impl Shared {
         let (file, manifest, writer) = Writer::of(recovered);
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
+            identity: (manifest.topic, manifest.partition),
             dir,
             options,
             admin: Mutex::new(Admin { file, manifest, doubtful_from: Offset::MAX, lock: Some(lock) }),
@@ -85,7 +86,7 @@ impl Shared {
     /// Recovers anew after a failure: what is not proved to be synced is copied and synced before it counts as
     /// durable.
     pub(super) fn reopen(&self) -> Result<()> {
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut writer = self.writer.lock();
         match &writer.state {
             State::Open => return Ok(()),

@@ -23,7 +23,7 @@ impl Shared {
         if !self.is_recovery_point_due() {
             return Ok(());
         }
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut changed = admin.manifest.clone();
         if self.is_recovery_point_due() && self.list_synced(&mut changed) {
             self.commit_manifest(&mut admin, changed)?;

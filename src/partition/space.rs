@@ -107,7 +107,7 @@ impl Shared {
 
     /// Makes room for `more` bytes under the cap.
     pub(super) fn make_room(&self, more: u64) -> Result<()> {
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.make_room_locked(&mut admin, more)
     }

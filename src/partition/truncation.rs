@@ -29,7 +29,7 @@ impl Shared {
     /// Takes back the batches that reach beyond `to`; returns the new log end.
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
@@ -42,8 +42,7 @@ impl Shared {
         let result = self.carry_out(&mut admin, &mut writer, cut);
         match &result {
             Err(error) if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() => {
-                writer.poison(error);
-                self.commit.fail(error);
+                self.poison_locked(&mut writer, error);
             }
             // It took place, or nothing did.
             _ => admin.doubtful_from = known_before,
@@ -73,8 +72,19 @@ impl Shared {
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);
             return Ok(Cut { whole: 0, through: None, end });
         }
-        let through = (end.next_offset > segment.first_offset()).then(|| (segment.clone(), end));
-        Ok(Cut { whole: at, through, end })
+        if end.next_offset > segment.first_offset() {
+            return Ok(Cut { whole: at, through: Some((segment.clone(), end)), end });
+        }
+        // The cut is between two segments: the one before says which epoch the log is in.
+        let before = at.checked_sub(1).and_then(|before| view.segments.get(before));
+        let leader_epoch = match before {
+            Some(before) => {
+                let start = Checkpoint::start(before.first_offset(), 0, end.last_append_time);
+                walk_to(before, start, to)?.leader_epoch
+            }
+            None => end.leader_epoch,
+        };
+        Ok(Cut { whole: at, through: None, end: Checkpoint { leader_epoch, ..end } })
     }
 
     fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {

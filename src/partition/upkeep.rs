@@ -100,7 +100,8 @@ fn run(inbox: &Receiver<()>, shared: &Weak<Shared>) {
         let next = catch_unwind(AssertUnwindSafe(|| shared.upkeep_due()));
         let Ok(next) = next else {
             let message = "the disk thread panicked: reopen the partition";
-            shared.poison(&Error::new(ErrorKind::Poisoned, message));
+            shared.poison_locked(&mut shared.writer.lock(), &Error::new(ErrorKind::Poisoned, message));
+            shared.commit.wake_futures();
             continue;
         };
         idle = next.min(SLEEP_MAX);

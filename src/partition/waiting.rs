@@ -22,36 +22,42 @@ impl Progress for EndPassed {
             let mut place = Place::default();
             let written = block_on(deadline, |context| self.poll_written(goal, &mut place, context));
             self.leave(&mut place);
-            let Some(written) = written else { return Ok(false) };
-            written?;
+            if written.transpose()?.is_none() {
+                return Ok(false);
+            }
             if self.level == ReadLevel::Written {
                 return Ok(true);
             }
-            let now = self.shared.commit.goal(goal.end);
-            match self.shared.wait(now, deadline) {
-                // Whoever waits for more to read waits on when the log has begun anew.
-                Err(_) if self.shared.commit.is_past(now) => {}
-                waited => return waited,
+            let goal = self.shared.commit.goal(goal.end);
+            if self.shared.log_end().get() < goal.end {
+                // Cut off again; what is waited for is whatever gets there.
+                continue;
+            }
+            match self.shared.wait(goal, deadline) {
+                Err(_) if self.shared.commit.is_taken_back(goal) => {}
+                other => return other,
             }
         }
     }
 
     fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
-        // It may be written by the time the waiter is on the list, which is not yet durable.
-        match self.poll_written(goal, place, context) {
-            Poll::Ready(Ok(())) => {}
-            other => return other,
-        }
-        if self.level == ReadLevel::Written {
-            return Poll::Ready(Ok(()));
-        }
-        let now = self.shared.commit.goal(goal.end);
-        match Progress::poll(&*self.shared, now, place, context) {
-            Poll::Ready(Err(_)) if self.shared.commit.is_past(now) => {
-                context.waker().wake_by_ref();
-                Poll::Pending
+        loop {
+            let goal = self.shared.commit.goal(goal.end);
+            if self.shared.log_end().get() < goal.end {
+                // It may be written by the time the waiter is on the list, which is not yet durable.
+                match self.poll_written(goal, place, context) {
+                    Poll::Ready(Ok(())) => continue,
+                    other => return other,
+                }
             }
-            polled => polled,
+            self.leave(place);
+            if self.level == ReadLevel::Written {
+                return Poll::Ready(Ok(()));
+            }
+            match Progress::poll(&*self.shared, goal, place, context) {
+                Poll::Ready(Err(_)) if self.shared.commit.is_taken_back(goal) => {}
+                other => return other,
+            }
         }
     }
 

@@ -78,12 +78,6 @@ pub struct Appended {
     level: Durability,
 }
 
-/// A batch that is stored, and what makes it durable.
-struct Stored {
-    appended: Appended,
-    goal: Goal,
-}
-
 impl Appended {
     /// The offset of its first record.
     #[must_use]
@@ -207,7 +201,7 @@ impl Shared {
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level, now)? {
-                Ok(stored) => return Ok(self.acknowledge(stored)),
+                Ok((appended, goal)) => return Ok(self.acknowledge(appended, goal)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
@@ -217,8 +211,7 @@ impl Shared {
         Err(Error::new(ErrorKind::TimedOut, message))
     }
 
-    fn acknowledge(&self, stored: Stored) -> Pending<Appended> {
-        let Stored { appended, goal } = stored;
+    fn acknowledge(&self, appended: Appended, goal: Goal) -> Pending<Appended> {
         match appended.level {
             Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
@@ -235,7 +228,7 @@ impl Shared {
         expect: Expect,
         level: Durability,
         now: Timestamp,
-    ) -> Result<Result<Stored, Obstacle>> {
+    ) -> Result<Result<(Appended, Goal), Obstacle>> {
         let mut writer = self.writer.lock();
         writer.usable(self)?;
         let end = *writer.active.end();
@@ -258,9 +251,9 @@ impl Shared {
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
         if let Err(error) = writer.active.append(batch, times, epoch, now) {
-            writer.poison(&error);
+            self.poison_locked(&mut writer, &error);
             drop(writer);
-            self.commit.fail(&error);
+            self.commit.wake_futures();
             return Err(error);
         }
         let next_offset = batch.next_offset();
@@ -275,8 +268,7 @@ impl Shared {
             self.upkeep.call();
         }
         let (base_offset, timestamp) = (batch.base_offset(), batch.max_timestamp());
-        let appended = Appended { base_offset, next_offset, timestamp, level };
-        Ok(Ok(Stored { appended, goal }))
+        Ok(Ok((Appended { base_offset, next_offset, timestamp, level }, goal)))
     }
 
     /// Makes room for `batch` as far as that can be done under the lock.

@@ -200,8 +200,8 @@ impl ActiveSegment {
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
-            reserved: self.capacity,
             leader_epoch: self.end.leader_epoch,
+            reserved: self.capacity,
         }
     }
 }
@@ -212,9 +212,10 @@ pub(crate) struct SealedTail {
     segment: Arc<Segment>,
     opened: Arc<Opened>,
     durable: Publisher,
+    /// Of its last batch.
+    leader_epoch: u32,
     /// Nothing was reserved beyond this.
     reserved: u64,
-    leader_epoch: u32,
 }
 
 impl SealedTail {
@@ -231,7 +232,7 @@ impl SealedTail {
         self.segment.end_offset().unwrap_or(self.segment.first_offset())
     }
 
-    /// The leader epoch of its last batch.
+    /// The leader epoch of its last batch: the least that the next segment may begin with.
     pub(crate) fn leader_epoch(&self) -> u32 {
         self.leader_epoch
     }

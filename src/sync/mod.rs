@@ -11,17 +11,19 @@ mod group_commit;
 mod pending;
 mod planted;
 mod published;
+mod restarts;
 
 pub(crate) use gate::Gate;
 pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
-pub(crate) use pending::{Deadline, Goal, Place, Progress, block_on};
+pub(crate) use pending::{Deadline, Place, Progress, block_on};
 #[cfg(annals_planted)]
 pub use planted::Bug;
 #[cfg(not(annals_planted))]
 pub(crate) use planted::Bug;
 pub(crate) use planted::planted;
 pub use published::{Published, Publisher};
+pub(crate) use restarts::Goal;
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

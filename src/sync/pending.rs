@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::Goal;
 use super::gate::Ticket;
 
 /// Work that has begun and will end by itself.
@@ -37,15 +38,6 @@ enum Step<T> {
 pub(crate) struct Place {
     pub(crate) written: Option<Ticket>,
     pub(crate) durable: Option<Ticket>,
-}
-
-/// What is waited for: that an end reaches a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Goal {
-    pub(crate) end: u64,
-    /// The term of the end in which the number means what it did when the work began: when ends are taken
-    /// back, the same numbers are given again, to other records.
-    pub(crate) term: u64,
 }
 
 /// Something that advances towards goals.

@@ -11,7 +11,8 @@
 
 use crate::basics::tempdir;
 use crate::proof::{Size, skip};
-use annals::{Durability, Partition, PartitionOptions, Record, RecoveryOutcome};
+use annals::io::SimDisk;
+use annals::{Durability, Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -192,4 +193,32 @@ fn the_child_that_is_killed() {
 /// Bytes that the disk under the temporary directory has free.
 fn free_bytes() -> u64 {
     rustix::fs::statvfs(&std::env::temp_dir()).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
+}
+
+/// After a kill, all that was synced behind the recovery point has to be walked. So that point is moved along
+/// while the log is written, and an open need not look at a whole segment.
+#[test]
+fn an_open_after_a_kill_looks_at_a_quarter_of_a_segment_at_most() {
+    let (mut disk, segment_bytes_max) = (SimDisk::new(), 64 << 10);
+    let options = || {
+        let options = Partition::options().segment_bytes_max(segment_bytes_max).batch_bytes_max(1 << 10);
+        options.maintenance(Maintenance::Manual).seed(7)
+    };
+    let mut walked_most = 0;
+    for round in 1..=40_u64 {
+        let log = options().open_in(disk.root()).expect("the log is whole");
+        let report = log.recovery_report();
+        assert_ne!(report.outcome, RecoveryOutcome::Torn);
+        assert_eq!(log.log_end_offset().get(), (round - 1) * 21);
+        walked_most = walked_most.max(report.scanned_bytes);
+        for _ in 0..21 {
+            log.append_with(Durability::Durable, [Record::new(&[7; 300])]).wait().expect("room");
+            log.maintain().expect("the disk works");
+        }
+        disk = disk.kill();
+    }
+    // What lies before the recovery point is at most a step short of the end, and one batch.
+    let step = segment_bytes_max / 4;
+    assert!(walked_most <= step + 512, "{walked_most} bytes were walked");
+    assert!(walked_most > step / 2, "the test must come near the limit: {walked_most}");
 }

@@ -25,8 +25,8 @@ struct Depth {
     insides: usize,
     /// One in so many distinct images is examined at length.
     examine_every: u64,
-    /// Images of each workload; it is performed anew, with other chance, until there are so many.
-    images: u64,
+    /// Distinct images of each workload; it is performed anew, with other chance, until there are so many.
+    distinct: u64,
 }
 
 impl Depth {
@@ -38,7 +38,7 @@ impl Depth {
             torn: 1,
             insides: 1,
             examine_every: 16,
-            images: 1,
+            distinct: 1,
         };
         let ci = Self {
             stride: 1,
@@ -47,7 +47,7 @@ impl Depth {
             torn: 6,
             insides: 6,
             examine_every: 32,
-            images: 21_000,
+            distinct: 21_000,
         };
         let full = Self {
             stride: 1,
@@ -56,7 +56,7 @@ impl Depth {
             torn: 32,
             insides: 160,
             examine_every: 64,
-            images: 210_000,
+            distinct: 210_000,
         };
         size.pick(quick, ci, full)
     }
@@ -177,7 +177,7 @@ fn insides(end: usize, most: usize, random: &mut fastrand::Rng) -> Vec<usize> {
 fn crash_workload(workload: &Workload, depth: Depth, seed: &Seed) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let mut round = 0;
-    while tally.images < depth.images {
+    while tally.distinct < depth.distinct {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
         let rehearsal = rehearse(workload, seed);
         let mut crasher = Crasher::new(workload, &rehearsal, depth, seed);
