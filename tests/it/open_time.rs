@@ -183,6 +183,8 @@ fn the_child_that_is_killed() {
     let (most, rest) = Size::asked().pick((80, 90), (85, 95), (85, 95));
     append_until(&log, len, || filled(most));
     log.flush().wait().expect("the disk syncs");
+    // Longer than the disk thread needs to list what is synced now: it rests.
+    std::thread::sleep(Duration::from_millis(300));
     if kill == format!("{:?}", Kill::Busy) {
         append_until(&log, len, || filled(rest));
     }
