@@ -132,7 +132,10 @@ mod tests {
         let (found, bit) = flipped(&batch, 16, 3);
         assert!(is_tear(&found, place, bit));
         let (found, bit) = flipped(&batch, 24, 0);
-        assert!(!is_tear(&found, place, bit), "what is in front of it was written, and so is what is behind it");
+        assert!(
+            !is_tear(&found, place, bit),
+            "what is in front of it was written, and so is what is behind it"
+        );
     }
 
     #[test]
