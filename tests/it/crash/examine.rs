@@ -3,7 +3,10 @@
 use super::history::{Crash, Found, History, Promise, offset};
 use super::workload::{Indexes, Workload, clock};
 use annals::io::{Atom, Fate, SimDisk};
-use annals::{Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryReport, Timestamp};
+use annals::{
+    Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryReport,
+    Timestamp,
+};
 use std::sync::Arc;
 use std::time::Duration;
 

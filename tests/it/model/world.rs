@@ -554,7 +554,8 @@ impl World {
         self.open()?;
         let end = self.log().log_end_offset().get();
         hold!(end >= durable, "{durable} was durable, and the log ends at {end}");
-        if end < self.end {
+        let is_cut = end < self.end;
+        if is_cut {
             let is_border = end == self.start || self.records.values().any(|record| record.next == end);
             hold!(is_border, "the log ends at {end}, inside a batch");
             self.forget_beyond(end);
