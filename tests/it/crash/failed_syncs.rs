@@ -184,7 +184,7 @@ fn fail_each(
 #[test]
 fn nothing_unproved_is_shown_as_durable_after_a_failed_sync() {
     let seed = Seed::of("T4 failed syncs");
-    let (rounds, stride) = Size::asked().pick((1, 8), (1, 1), (10, 1));
+    let (rounds, stride) = Size::asked().pick((1, 40), (1, 1), (10, 1));
     let syncs = AtomicU64::new(0);
     let started = Instant::now();
     let total = on_all_workloads(|workload| fail_each(workload, rounds, stride, &seed, &syncs));
