@@ -59,6 +59,7 @@ mod partition;
 mod record;
 mod segment;
 mod sync;
+mod topic;
 mod units;
 
 #[cfg(doctest)]

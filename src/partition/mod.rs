@@ -32,6 +32,7 @@ mod retention;
 mod roll;
 mod round;
 mod shared;
+pub(crate) mod slots;
 mod space;
 mod stats;
 mod truncation;
@@ -44,6 +45,7 @@ mod writer;
 pub use follower::Follower;
 pub use handle::Partition;
 pub use lookup::TimedOffset;
+pub(crate) use options::check_sizes;
 pub use options::{
     Durability, Maintenance, OnDamage, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource,
     WriteMode,

@@ -334,16 +334,7 @@ impl PartitionOptions {
 
     /// Refuses what is outside its bounds.
     fn check(&self) -> Result<()> {
-        if !SEGMENT_BYTES.contains(&self.segment_bytes_max) {
-            return Err(outside("segment_bytes_max", self.segment_bytes_max, &SEGMENT_BYTES));
-        }
-        if !BATCH_BYTES.contains(&self.batch_bytes_max) {
-            return Err(outside("batch_bytes_max", self.batch_bytes_max, &BATCH_BYTES));
-        }
-        if self.segment_age_max < Duration::from_secs(1) {
-            let found = format!("segment_age_max is {:?}: the least is 1 s", self.segment_age_max);
-            return Err(Error::new(ErrorKind::InvalidInput, found));
-        }
+        check_sizes(self.segment_bytes_max, self.batch_bytes_max, self.segment_age_max)?;
         let least = self.segment_bytes_max.saturating_mul(4);
         if self.disk_bytes_max < least {
             let found = format!(
@@ -354,6 +345,25 @@ impl PartitionOptions {
         }
         Ok(())
     }
+}
+
+/// Refuses sizes and an age of segments and batches that are outside their bounds.
+pub(crate) fn check_sizes(
+    segment_bytes_max: u64,
+    batch_bytes_max: u32,
+    segment_age_max: Duration,
+) -> Result<()> {
+    if !SEGMENT_BYTES.contains(&segment_bytes_max) {
+        return Err(outside("segment_bytes_max", segment_bytes_max, &SEGMENT_BYTES));
+    }
+    if !BATCH_BYTES.contains(&batch_bytes_max) {
+        return Err(outside("batch_bytes_max", batch_bytes_max, &BATCH_BYTES));
+    }
+    if segment_age_max < Duration::from_secs(1) {
+        let found = format!("segment_age_max is {segment_age_max:?}: the least is 1 s");
+        return Err(Error::new(ErrorKind::InvalidInput, found));
+    }
+    Ok(())
 }
 
 fn outside<T: std::fmt::Display>(name: &str, found: T, bounds: &std::ops::RangeInclusive<T>) -> Error {

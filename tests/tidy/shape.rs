@@ -26,6 +26,8 @@ const DECODERS: &[&str] = &[
     "src/segment/index",
     "src/partition/manifest",
     "src/partition/recovery",
+    "src/partition/slots",
+    "src/topic/catalog",
 ];
 
 /// What is denied there.

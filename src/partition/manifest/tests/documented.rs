@@ -113,8 +113,8 @@ fn the_manifest_is_as_written() {
     assert_eq!(values, [2, 300, 400, 0xd16e59, 1_000, 8192, 1, 0]);
 
     let most = |capacity: usize| (capacity - end(&head)) / end(&segment);
-    assert!(PAGE.contains(&format!("from {} bytes ({}\nsegments)", codec::CAPACITY_MIN, most(4096))));
-    assert_eq!((codec::CAPACITY_MAX, most(16 << 20) / 1_000), (16 << 20, 299));
+    assert!(PAGE.contains(&format!("from {} bytes ({}\nsegments)", slots::CAPACITY_MIN, most(4096))));
+    assert_eq!((slots::CAPACITY_MAX, most(16 << 20) / 1_000), (16 << 20, 299));
 }
 
 #[test]
