@@ -1,6 +1,8 @@
 //! What a partition can be told when it is opened.
 
 use super::entropy::Entropy;
+use super::retention::RetentionClock;
+use super::upkeep::{Attendance, DiskThread};
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
@@ -139,6 +141,19 @@ pub struct PartitionOptions {
     pub(crate) on_damage: OnDamage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
+    pub(crate) attendance: Attendance,
+    /// The clock that retention goes by, where it must outlast the partition's being open.
+    pub(crate) retention_clock: Option<RetentionClock>,
+    pub(crate) absence: Absence,
+}
+
+/// What to do where there is no partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// Make one.
+    Create,
+    /// There was one: it is lost.
+    Refuse,
 }
 
 /// Whose partition it is.
@@ -174,6 +189,9 @@ impl Default for PartitionOptions {
             on_damage: OnDamage::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Entropy::system()),
+            attendance: Attendance::Own,
+            retention_clock: None,
+            absence: Absence::Create,
         }
     }
 }
@@ -289,6 +307,12 @@ impl PartitionOptions {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Has this thread do the work in the background, with that of others.
+    pub(crate) fn disk_thread(mut self, thread: &Arc<DiskThread>) -> Self {
+        self.attendance = Attendance::Shared(thread.clone());
         self
     }
 

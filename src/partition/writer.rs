@@ -167,14 +167,14 @@ impl Shared {
         expect: Expect,
         level: Durability,
     ) -> Result<Pending<Appended>> {
-        let limits = BatchLimits::new(self.options.batch_bytes_max)?;
+        let limits = BatchLimits::new(self.policy.batch_bytes_max())?;
         let mut batch = Batch::from_records(records, self.options.clock.now(), limits)?;
         self.append_batch(&mut batch, expect, level)
     }
 
     /// Appends a batch with the offsets and the leader epoch that it has.
     pub(super) fn append_verbatim(&self, batch: &mut Batch, level: Durability) -> Result<Pending<Appended>> {
-        BatchLimits::new(self.options.batch_bytes_max)?.admit(batch.len())?;
+        BatchLimits::new(self.policy.batch_bytes_max())?.admit(batch.len())?;
         self.append_batch(batch, Expect::Verbatim, level)
     }
 
@@ -231,7 +231,7 @@ impl Shared {
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
             return Ok(Err(obstacle));
         }
-        let (times, epoch) = match (expect, self.options.timestamps) {
+        let (times, epoch) = match (expect, self.policy.timestamps()) {
             (Expect::Verbatim, _) => (Times::AsGiven, batch.leader_epoch()),
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
@@ -265,7 +265,7 @@ impl Shared {
     ) -> Result<Option<Obstacle>> {
         let monotonic = self.options.clock.monotonic();
         let (len, count) = (batch.len(), batch.offset_count());
-        if writer.active.is_older_than(self.options.segment_age_max, now) && !self.swap_locked(writer) {
+        if writer.active.is_older_than(self.policy.segment_age_max(), now) && !self.swap_locked(writer) {
             return Ok(Some(Obstacle::NoSegment));
         }
         if writer.active.room_for(len, count, monotonic) == Room::Full && !self.swap_locked(writer) {

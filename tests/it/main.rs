@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
 mod basics;
+mod broker;
 mod damage;
 mod damage_sample;
 mod honest_simulation;

@@ -22,8 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What the name of a file that is kept aside begins with. None of our names does, so nothing of ours ever
-/// removes it.
-const KEPT: &str = "damaged-";
+/// removes it, but the deletion of its topic.
+pub(crate) const KEPT: &str = "damaged-";
 /// Bytes that are searched at once.
 const WINDOW_LEN: usize = 1 << 20;
 

@@ -9,8 +9,8 @@
 //! that is overwritten is never the only one known to have reached the disk, even when a sync failed, its pages
 //! stayed in the cache, and the process came back and found both slots good.
 
-use super::slot::{CAPACITY_MAX, CAPACITY_MIN, PROBE_LEN, capacities, capacity_for, probe};
-use super::{Slot, SlotFlaw, Slotted};
+use super::slot::{CAPACITY_MAX, CAPACITY_MIN, PROBE_LEN, Slot, capacities, capacity_for, probe};
+use super::{SlotFlaw, Slotted};
 use crate::io::{Access, Dir, File, read_full, write_all};
 use crate::segment::FrameFlaw;
 use crate::sync::{Bug, planted};

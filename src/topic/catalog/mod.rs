@@ -94,6 +94,11 @@ impl Catalog {
 }
 
 impl TopicEntry {
+    /// Whether it is a topic that anybody may see.
+    pub(crate) fn is_usable(&self) -> bool {
+        self.state == TopicState::Live && self.ready_count > 0
+    }
+
     /// Whether an interrupted change may have left files that nobody must see.
     pub(crate) fn is_unfinished(&self) -> bool {
         self.state == TopicState::Deleting || self.ready_count < self.partition_count
