@@ -195,7 +195,7 @@ impl Stored {
         for entry in std::fs::read_dir(&self.path).expect("the log's directory") {
             let file =
                 std::fs::File::open(entry.expect("the log's directory").path()).expect("a file of the log");
-            drop(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed));
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
         }
         let before = bytes_from_disk();
         read();

@@ -62,9 +62,7 @@ fn stored(closed: bool) -> SimDisk {
     let log = options().segment_age_max(Duration::from_secs(60)).open_in(disk.root()).expect("a new disk");
     for batch in 0..BATCHES {
         let values: Vec<String> = (0..RECORDS).map(|number| value(batch * RECORDS + number)).collect();
-        log.append(values.iter().map(|value| Record::new(value)))
-            .wait()
-            .expect("there is room, and no fault");
+        log.append(values.iter().map(Record::new)).wait().expect("there is room, and no fault");
     }
     if closed {
         log.close().expect("nothing fails");

@@ -97,3 +97,12 @@ fn every_bit_of_good_batches_may_flip() {
         }
     }
 }
+
+/// A log start inside the active segment was refused by the manifest, which lists an open segment only up to its
+/// recovery point: as long as a partition had one segment, nothing could be deleted from it.
+#[test]
+fn records_of_the_only_segment_can_be_deleted() {
+    let append_one = [3, 0, 15, 0];
+    let delete_all = [6, 1, 0, 0];
+    assert!(history(&[append_one, delete_all].concat()));
+}

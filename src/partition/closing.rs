@@ -4,7 +4,7 @@ use super::manifest::{SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
 use super::writer::{State, Writer};
 use crate::segment::{Seal, TailMark};
-use crate::sync::{Bug, planted};
+use crate::sync::{Bug, MutexGuard, planted};
 use crate::{Error, Result};
 
 impl Shared {
@@ -16,28 +16,36 @@ impl Shared {
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
-        let mut admin = self.admin.lock();
-        if self.is_closed() {
-            return Ok(());
-        }
+        let Ok(mut admin) = self.administer() else { return Ok(()) };
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
+        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
         drop(admin);
-        self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
         result
     }
 
+    /// The append lock, once all that was written is synced and no roll is unfinished.
+    pub(super) fn settled_writer(&self, admin: &mut Admin) -> Result<MutexGuard<'_, Writer>> {
+        loop {
+            self.seal_previous_locked(admin)?;
+            self.commit.wait_quietly(self.written_goal(), self)?;
+            let writer = self.writer.lock();
+            writer.usable(self)?;
+            // An append may have rolled since.
+            if writer.sealing.is_none() {
+                return Ok(writer);
+            }
+        }
+    }
+
     /// Makes all of it durable, and the next open quick.
     fn finish(&self, admin: &mut Admin) -> Result<()> {
-        self.seal_previous_locked(admin)?;
-        self.commit.wait(self.log_end().get(), self)?;
-        // Appends that come in now find the state closed or are synced below.
-        let mut writer = self.writer.lock();
-        writer.usable(self)?;
+        let mut writer = self.settled_writer(admin)?;
+        // Appends that come from now on find the state closed.
         writer.state = State::Closed;
         if !writer.changed {
             return Ok(());
@@ -57,6 +65,7 @@ impl Shared {
         sync(&writer)?;
         let opened = writer.active.opened().clone();
         writer.active.advance_durable(end.position);
+        self.commit.reach(end.next_offset.get());
         let active = writer.active.segment().clone();
         let next = writer.next.take();
         drop(writer);

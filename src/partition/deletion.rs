@@ -3,11 +3,11 @@
 //! The log start is advanced, in the manifest and for readers, before any file is unlinked. A crash in between
 //! leaves files that nothing lists; the next open removes them.
 
-use super::manifest::{Manifest, SegmentState};
+use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::retention::{SegmentFacts, expired};
 use super::shared::{Admin, Shared};
 use super::view::check_range;
-use crate::segment::{FileName, Segment, index};
+use crate::segment::{FileName, Seal, Segment, index};
 use crate::sync::{Bug, planted};
 use crate::{Error, Offset, Result};
 use std::sync::Arc;
@@ -15,15 +15,38 @@ use std::sync::Arc;
 impl Shared {
     /// Deletes all records below `before`, which lies in the log.
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
+        let goal = self.commit.goal(before.get());
         check_range(before, self.view().log_start, self.log_end())?;
-        self.commit.wait(before.get(), self)?;
-        let mut admin = self.admin.lock();
+        self.commit.wait(goal, self)?;
+        let mut admin = self.administer()?;
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;
         if before <= self.view().log_start {
             return Ok(());
         }
+        self.advance_recovery_point(&mut admin)?;
         self.advance_log_start(&mut admin, before)
+    }
+
+    /// Has the next manifest say that the open segment reaches as far as it does now. A log start beyond what
+    /// the manifest lists would contradict it; and so it proves by itself that the log was once as long.
+    fn advance_recovery_point(&self, admin: &mut Admin) -> Result<()> {
+        let (active, end) = loop {
+            self.seal_previous_locked(admin)?;
+            let writer = self.writer.lock();
+            // An append may have rolled meanwhile; then the active segment is not listed as open yet.
+            if writer.sealing.is_none() {
+                break (writer.active.segment().clone(), *writer.active.end());
+            }
+        };
+        self.commit.wait_quietly(self.commit.goal(end.next_offset.get()), self)?;
+        let is_active = |entry: &&mut SegmentEntry| entry.sequence == active.sequence();
+        if let Some(entry) = admin.manifest.segments.iter_mut().find(is_active) {
+            let (state, seal) = (entry.state, Seal::from(end));
+            *entry = SegmentEntry::at_end(active.header(), state, active.first_offset(), &seal);
+            admin.manifest.leader_epoch = end.leader_epoch;
+        }
+        Ok(())
     }
 
     /// Deletes what the policy no longer wants.
@@ -31,7 +54,7 @@ impl Shared {
         if self.policy.retention() == super::Retention::Forever || self.expired_count() == 0 {
             return Ok(());
         }
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.enforce_retention_locked(&mut admin)
     }

@@ -25,7 +25,8 @@ impl Chore for Shared {
 
     fn panicked(&self) {
         let message = "the disk thread panicked: reopen the partition";
-        self.poison(&Error::new(ErrorKind::Poisoned, message));
+        self.poison_locked(&mut self.writer.lock(), &Error::new(ErrorKind::Poisoned, message));
+        self.commit.wake_futures();
     }
 }
 
@@ -34,10 +35,11 @@ impl Shared {
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
-        self.reserve_if_due()?;
-        self.seal_previous()?;
-        self.prepare_if_due()?;
-        self.enforce_retention()
+        self.writer.lock().usable(self)?;
+        // A full disk must not keep retention from making room on it: all is tried, and the first error told.
+        let tried =
+            [self.reserve_if_due(), self.seal_previous(), self.prepare_if_due(), self.enforce_retention()];
+        tried.into_iter().collect()
     }
 
     /// Asks for a sync of what has been written for too long, or is too much.
@@ -53,9 +55,9 @@ impl Shared {
             if !is_due && writer.unsynced_bytes() < UNSYNCED_BYTES_MAX {
                 return;
             }
-            writer.active.end().next_offset
+            self.commit.goal(writer.active.end().next_offset.get())
         };
-        self.commit.demand(goal.get());
+        self.commit.demand(goal);
     }
 
     /// Takes the next step of the reserve before an append has to.
@@ -64,6 +66,10 @@ impl Shared {
         let step = {
             let mut writer = self.writer.lock();
             writer.reserve_called = false;
+            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
+            if writer.usable(self).is_err() {
+                return Ok(());
+            }
             match writer.active.reserve_due(now) {
                 Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
                     Some((writer.active.opened().clone(), to))

@@ -9,20 +9,18 @@
 //! A follower takes no lock, writes nothing, and reads by system calls alone. A batch that is not whole yet is
 //! not there yet.
 
+mod open_end;
+
 use super::manifest::{Manifest, SegmentEntry, SegmentState, load_read_only};
 use super::options::ReadLevel;
 use super::reader::{Reader, Source};
 use super::recovery::{Inventory, SegmentFile};
 use super::view::View;
 use crate::io::Dir;
-use crate::record::Place;
-use crate::segment::{
-    Checkpoint, IndexWriter, Opened, Segment, SegmentAccess, SegmentParts, TAIL_MARK_LEN, TailMark, Track,
-    read_range, walk,
-};
+use crate::segment::{Checkpoint, Seal, Segment, SegmentAccess, SegmentParts};
 use crate::sync::{Mutex, Publisher};
-use crate::{Error, ErrorKind, Offset, Position, Result};
-use std::collections::VecDeque;
+use crate::{Error, ErrorKind, Offset, Result};
+use open_end::OpenEnd;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -68,23 +66,6 @@ struct Seen {
     open: Vec<OpenEnd>,
     written: Offset,
     durable: Offset,
-}
-
-/// The end of a segment that is being written.
-#[derive(Debug)]
-struct OpenEnd {
-    file: SegmentFile,
-    segment: Arc<Segment>,
-    written: Publisher,
-    durable: Publisher,
-    index: IndexWriter,
-    end: Checkpoint,
-    /// What the manifest says is synced; zero when it says nothing.
-    recovery_point: Position,
-    /// Whether anything says that all before this segment is synced.
-    follows_synced: bool,
-    /// Batches that are not known to be synced: where they begin, and their first offset.
-    unproved: VecDeque<(Position, Offset)>,
 }
 
 impl Follower {
@@ -254,22 +235,29 @@ impl Seen {
 
     /// Walks on from where it stopped.
     fn advance(&mut self) -> Result<()> {
-        let mut before: Option<Checkpoint> = None;
+        let mut before: Option<(Arc<Segment>, Checkpoint)> = None;
         let mut added = Vec::new();
         for (at, open) in self.open.iter_mut().enumerate() {
-            if let Some(before) = before {
+            if let Some((_, end)) = before {
                 if open.is_blank() {
-                    open.begin_behind(before);
+                    open.begin_behind(end);
                 }
-                if open.end.next_offset < before.next_offset {
+                if open.end.next_offset < end.next_offset {
                     break;
                 }
             }
             let grew = open.walk_on()?;
-            if at > 0 && grew && !self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment)) {
+            let is_known = self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment));
+            if let Some((segment, end)) = before
+                && at > 0
+                && grew
+                && !is_known
+            {
+                // Once the log goes on behind it, nothing is appended to it any more: readers may leave it.
+                segment.seal(Seal::from(end));
                 added.push(open.segment.clone());
             }
-            before = Some(open.end);
+            before = Some((open.segment.clone(), open.end));
             self.written = self.written.max(open.end.next_offset);
         }
         if !added.is_empty() {
@@ -315,100 +303,6 @@ impl SegmentFile {
             access: SegmentAccess::Pread,
             written,
             durable,
-        }
-    }
-}
-
-impl OpenEnd {
-    fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, end: Offset) -> Self {
-        let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
-        // From the first batch, not from the recovery point: the index must know all of it.
-        let end = Checkpoint::start(first_offset, 0, entry.last_append_time);
-        let (written, durable) =
-            (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
-        let index = IndexWriter::new(file.header.index_owner(first_offset));
-        let parts = file.parts(dir, first_offset, written.published(), durable.published());
-        let opened = Arc::new(Opened::new(file.file.clone(), None, 0));
-        let segment = Arc::new(Segment::open(parts, opened, index.index()));
-        let follows_synced = entry.state == SegmentState::Open;
-        let unproved = VecDeque::new();
-        let recovery_point = if follows_synced { entry.end } else { Position::ZERO };
-        Self {
-            file: file.clone(),
-            segment,
-            written,
-            durable,
-            index,
-            end,
-            recovery_point,
-            follows_synced,
-            unproved,
-        }
-    }
-
-    /// Whether nothing was found in it yet.
-    fn is_blank(&self) -> bool {
-        self.segment.first_entry().position == self.end.position
-    }
-
-    /// A prepared segment begins where the one before it ends, wherever that is by now.
-    fn begin_behind(&mut self, before: Checkpoint) {
-        if self.segment.first_offset() == before.next_offset {
-            return;
-        }
-        let first_offset = before.next_offset;
-        self.index = IndexWriter::new(self.file.header.index_owner(first_offset));
-        let (written, durable) = (self.written.published(), self.durable.published());
-        let parts = self.file.parts(self.segment.dir(), first_offset, written, durable);
-        let opened = Arc::new(Opened::new(self.file.file.clone(), None, 0));
-        self.segment = Arc::new(Segment::open(parts, opened, self.index.index()));
-        self.end = Checkpoint { position: self.end.position, ..before };
-    }
-
-    /// Walks from where it stopped; says whether there was more.
-    fn walk_on(&mut self) -> Result<bool> {
-        let path = self.file.file.path().to_owned();
-        let len = self.file.file.len().map_err(|error| Error::io("read the size of", &path, error))?;
-        let file = self.file.clone();
-        let track = Track { len, ..file.track() };
-        let (index, unproved) = (&mut self.index, &mut self.unproved);
-        let found = walk(track, self.end, &mut |batch, at| {
-            index.push(batch.base_offset, at, batch.max_timestamp);
-            unproved.push_back((at, batch.base_offset));
-        })?;
-        let grew = found.end.position > self.end.position;
-        self.end = found.end;
-        self.written.advance(found.end.position.to_u64());
-        self.prove(found.furthest.max(self.recovery_point));
-        let mark = read_range(track, found.end.position.to_u64(), TAIL_MARK_LEN as usize)?;
-        let place = Place { salt: track.salt, position: found.end.position };
-        if let Ok(mark) = TailMark::decode(&mark, place) {
-            self.prove(mark.synced);
-        }
-        Ok(grew)
-    }
-
-    /// Notes that all before `synced` is synced.
-    fn prove(&mut self, synced: Position) {
-        let synced = synced.min(self.end.position);
-        if synced == Position::ZERO {
-            return;
-        }
-        self.follows_synced = true;
-        while self.unproved.front().is_some_and(|(at, _)| *at < synced) {
-            self.unproved.pop_front();
-        }
-        if synced.to_u64() > self.durable.get() {
-            self.durable.advance(synced.to_u64());
-        }
-    }
-
-    /// End of the offsets that are synced.
-    fn proved_offset(&self) -> Offset {
-        match self.unproved.front() {
-            _ if !self.follows_synced => Offset::ZERO,
-            Some((_, offset)) => *offset,
-            None => self.end.next_offset,
         }
     }
 }

@@ -90,6 +90,8 @@ impl Partition {
     /// - `NoSpace`: the disk or the cap is full. Nothing was stored; append again once there is room.
     /// - `Poisoned`: an earlier write or sync failed; see [`Partition::reopen`]. `Closed`.
     /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
+    /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
+    ///   or by a [`Partition::reopen`] that did not find them.
     pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
         self.append_with(self.shared().policy.durability(), records)
     }
@@ -150,15 +152,16 @@ impl Partition {
     /// The same for a reader at `level`.
     pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
         let until = EndPassed { shared: self.shared().clone(), level };
-        Pending::until(Arc::new(until), offset.get().saturating_add(1), ())
+        let goal = self.shared().commit.goal(offset.get().saturating_add(1));
+        Pending::until(Arc::new(until), goal, ())
     }
 
     /// Work that is done when all that is written now is synced.
     ///
     /// # Errors
-    /// `Poisoned` or `Io` when a sync failed; `Closed`.
+    /// `Poisoned` or `Io` when a sync failed; `Conflict` when some of it was taken back meanwhile; `Closed`.
     pub fn flush(&self) -> Pending<()> {
-        Pending::until(self.shared().clone(), self.log_end_offset().get(), ())
+        Pending::until(self.shared().clone(), self.shared().written_goal(), ())
     }
 
     /// The first record with a timestamp at or after `time` that the partition's read level allows to see.
@@ -192,7 +195,7 @@ impl Partition {
     /// Does what is due now: syncs, segment changes, retention. Needed only with [`Maintenance::Manual`].
     ///
     /// # Errors
-    /// Those of the work that was due.
+    /// The first of the work that was due; the rest is done all the same. `Poisoned`, `Closed`.
     ///
     /// [`Maintenance::Manual`]: crate::Maintenance::Manual
     pub fn maintain(&self) -> Result<()> {

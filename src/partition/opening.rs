@@ -73,9 +73,10 @@ impl Shared {
         let policy = Policy::of(&options);
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
+            identity: (manifest.topic, manifest.partition),
             dir,
             options,
-            admin: Mutex::new(Admin { file, manifest, lock: Some(lock) }),
+            admin: Mutex::new(Admin { file, manifest, doubtful_from: Offset::MAX, lock: Some(lock) }),
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             end: Gate::new(end),
@@ -91,14 +92,14 @@ impl Shared {
     /// Recovers anew after a failure: what is not proved to be synced is copied and synced before it counts as
     /// durable.
     pub(super) fn reopen(&self) -> Result<()> {
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         let mut writer = self.writer.lock();
         match &writer.state {
             State::Open => return Ok(()),
             State::Closed => return Err(self.closed()),
             State::Poisoned(_) => {}
         }
-        let recovered = recover(&self.dir, &self.options_now(), self.durable_end())?;
+        let recovered = recover(&self.dir, &self.options_now(), self.durable_end().min(admin.doubtful_from))?;
         let end = recovered.active.end().next_offset;
         *self.report.lock() = Arc::new(recovered.report.clone());
         let rewinds = self.view().rewinds + 1;
@@ -106,6 +107,7 @@ impl Shared {
         let (file, manifest, fresh) = Writer::of(recovered);
         *writer = fresh;
         (admin.file, admin.manifest) = (file, manifest);
+        admin.doubtful_from = Offset::MAX;
         *self.view.write() = Arc::new(view);
         self.end.store(end.get());
         self.commit.restart(end.get());

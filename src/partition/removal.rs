@@ -2,7 +2,7 @@
 
 use super::manifest::{MANIFEST, MANIFEST_NEW, load_read_only};
 use super::opening::LOCK;
-use super::recovery::{Inventory, KEPT};
+use super::recovery::{Inventory, KEPT, UNFINISHED};
 use crate::io::{Dir, Entry, EntryKind};
 use crate::segment::FileName;
 use crate::{Error, ErrorKind, Result, TopicId};
@@ -61,6 +61,6 @@ fn is_foreign(dir: &dyn Dir, owner: (TopicId, u32)) -> Result<bool> {
 /// Whether a name is one that only partitions give.
 fn is_ours(entry: &Entry) -> bool {
     let name = entry.name.as_str();
-    let is_named = matches!(name, MANIFEST | MANIFEST_NEW | LOCK) || name.starts_with(KEPT);
+    let is_named = matches!(name, MANIFEST | MANIFEST_NEW | LOCK | UNFINISHED) || name.starts_with(KEPT);
     entry.kind == EntryKind::File && (is_named || FileName::parse(name).is_some())
 }

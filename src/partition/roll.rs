@@ -64,10 +64,20 @@ impl SegmentEntry {
     }
 }
 
+impl Manifest {
+    /// The sequence of a new segment. It is given once, whatever becomes of the attempt: what a failed one
+    /// leaves behind must not stand in the way of the next.
+    pub(super) fn take_sequence(&mut self) -> u64 {
+        let sequence = self.next_sequence;
+        self.next_sequence = sequence.saturating_add(1);
+        sequence
+    }
+}
+
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
     pub(super) fn make_next_segment(&self) -> Result<()> {
-        self.prepare_locked(&mut self.admin.lock())
+        self.prepare_locked(&mut *self.administer()?)
     }
 
     /// Prepares the next segment if the active one fills quickly and more than half of it is used.
@@ -75,7 +85,7 @@ impl Shared {
         if !self.is_prepare_due() {
             return Ok(());
         }
-        self.prepare_locked(&mut self.admin.lock())
+        self.prepare_locked(&mut *self.administer()?)
     }
 
     fn is_prepare_due(&self) -> bool {
@@ -89,30 +99,37 @@ impl Shared {
 
     /// Has a next segment ready. The manifest has room for one, so the segment before is sealed first.
     pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
-        self.seal_previous_locked(admin)?;
-        {
+        loop {
+            self.seal_previous_locked(admin)?;
             let mut writer = self.writer.lock();
             writer.usable(self)?;
             if writer.next.is_some() {
                 return Ok(());
             }
-            writer.changed = true;
+            // An append may have taken the next segment, and left one to be sealed, since that was done.
+            if writer.sealing.is_none() {
+                writer.changed = true;
+                break;
+            }
         }
         let least = u64::from(SEGMENT_HEADER_LEN);
         if !self.fits_cap(&self.writer.lock(), least) {
             self.make_room_locked(admin, least)?;
         }
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
-        changed.next_sequence = sequence + 1;
         let end = self.log_end();
         changed.segments.push(SegmentEntry::empty(prepared.header(), SegmentState::Prepared, end));
-        if planted(Bug::NextSegmentNotListed) {
-            admin.manifest.next_sequence = changed.next_sequence;
-        } else {
-            self.commit_manifest(admin, changed)?;
+        if !planted(Bug::NextSegmentNotListed)
+            && let Err(error) = self.commit_manifest(admin, changed)
+        {
+            if admin.file.is_usable() {
+                // Nothing was listed: the file need not stay.
+                drop(self.dir.remove(prepared.name_on_disk()));
+            }
+            return Err(error);
         }
         let ahead = PREPARED_BYTES.min(self.policy.segment_bytes_max() / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
@@ -140,13 +157,18 @@ impl Shared {
     /// unknown then.
     pub(super) fn commit_manifest(&self, admin: &mut Admin, changed: Manifest) -> Result<()> {
         let mut changed = changed;
-        if let Err(error) = admin.file.commit(&mut changed) {
+        if let State::Poisoned(error) = &self.writer.lock().state {
+            // A reopen that failed may have left a newer manifest than this one follows.
+            return Err(error.clone());
+        }
+        let committed = admin.file.commit(&mut changed);
+        let mut writer = self.writer.lock();
+        if let Err(error) = committed {
             if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() {
-                self.poison(&error);
+                self.poison_locked(&mut writer, &error);
             }
             return Err(error);
         }
-        let mut writer = self.writer.lock();
         writer.generation = changed.generation;
         writer.confirmed = true;
         drop(writer);
@@ -157,17 +179,21 @@ impl Shared {
     /// Makes sure, once after an open that wrote nothing, that the manifest survives a power cut: whoever gave
     /// it its name may have died before that was synced.
     pub(super) fn confirm_manifest(&self) -> Result<()> {
-        let mut admin = self.admin.lock();
-        if self.writer.lock().confirmed {
-            return Ok(());
+        let mut admin = self.administer()?;
+        {
+            let writer = self.writer.lock();
+            writer.usable(self)?;
+            if writer.confirmed {
+                return Ok(());
+            }
         }
         let confirmed = admin.file.confirm();
-        if let Err(error) = &confirmed
-            && error.kind() != ErrorKind::NoSpace
-        {
-            self.poison(error);
-        }
         let mut writer = self.writer.lock();
+        if let Err(error) = &confirmed
+            && (error.kind() != ErrorKind::NoSpace || !admin.file.is_usable())
+        {
+            self.poison_locked(&mut writer, error);
+        }
         writer.confirmed = confirmed.is_ok();
         writer.changed = true;
         drop(writer);
@@ -179,15 +205,15 @@ impl Shared {
         if self.writer.lock().sealing.is_none() {
             return Ok(());
         }
-        self.seal_previous_locked(&mut self.admin.lock())
+        self.seal_previous_locked(&mut *self.administer()?)
     }
 
     pub(super) fn seal_previous_locked(&self, admin: &mut Admin) -> Result<()> {
-        let (old, goal) = match &self.writer.lock().sealing {
+        let (old, goal, leader_epoch) = match &self.writer.lock().sealing {
             None => return Ok(()),
-            Some(sealing) => (sealing.segment().clone(), sealing.end_offset()),
+            Some(sealing) => (sealing.segment().clone(), sealing.end_offset(), sealing.leader_epoch()),
         };
-        self.commit.wait(goal.get(), self)?;
+        self.commit.wait_quietly(self.commit.goal(goal.get()), self)?;
         let (active, seal) = {
             let writer = self.writer.lock();
             writer.usable(self)?;
@@ -196,7 +222,8 @@ impl Shared {
         let Some(seal) = seal else { return Ok(()) };
         let mut changed = admin.manifest.clone();
         changed.segments.retain(|entry| entry.state == SegmentState::Sealed);
-        changed.leader_epoch = self.writer.lock().active.end().leader_epoch;
+        // Of the recovery point, which is where the active segment begins; later leaders may have appended there.
+        changed.leader_epoch = leader_epoch;
         changed.segments.push(SegmentEntry::at_end(
             old.header(),
             SegmentState::Sealed,

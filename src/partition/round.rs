@@ -5,10 +5,10 @@
 //! ```
 
 use super::shared::Shared;
-use super::writer::Writer;
+use super::writer::{State, Writer};
 use crate::segment::{Opened, TailMark};
 use crate::sync::{Bug, Leader, planted};
-use crate::{Error, Offset, Position, Result};
+use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 
 /// What one round makes durable.
@@ -24,6 +24,19 @@ struct Round {
 
 impl Leader for Shared {
     fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
+        let mut term = Term { shared: self, ended: false };
+        let result = self.lead_round(covering);
+        term.ended = true;
+        result
+    }
+
+    fn pass_on(&self) {
+        self.upkeep.call();
+    }
+}
+
+impl Shared {
+    fn lead_round(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
         let round = {
             let writer = self.writer.lock();
             if writer.is_poisoned() {
@@ -38,12 +51,15 @@ impl Leader for Shared {
                     continue;
                 }
                 let error = Error::io("sync", opened.file.path(), error);
-                self.writer.lock().poison(&error);
+                self.poison_locked(&mut self.writer.lock(), &error);
                 return Err(error);
             }
         }
         let mut writer = self.writer.lock();
-        round.finish(&mut writer).inspect_err(|error| writer.poison(error))?;
+        if let Err(error) = round.finish(&mut writer) {
+            self.poison_locked(&mut writer, &error);
+            return Err(error);
+        }
         if writer.unsynced_bytes() == 0 {
             writer.unsynced_since = None;
         } else {
@@ -51,9 +67,20 @@ impl Leader for Shared {
         }
         Ok(round.end_offset.get())
     }
+}
 
-    fn pass_on(&self) {
-        self.upkeep.call();
+/// A round under way. A panic in it poisons the partition, so that a reopen can set it right.
+struct Term<'a> {
+    shared: &'a Shared,
+    ended: bool,
+}
+
+impl Drop for Term<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let error = Error::new(ErrorKind::Poisoned, "the thread that synced the log panicked: reopen it");
+            self.shared.poison_locked(&mut self.shared.writer.lock(), &error);
+        }
     }
 }
 
@@ -75,6 +102,10 @@ impl Round {
 
     /// Notes that it is durable, and stores the proof of it behind the log end. A roll may have come between.
     fn finish(&self, writer: &mut Writer) -> Result<()> {
+        if let State::Closed = writer.state {
+            // The file may have a new owner, who has appended where the mark would go.
+            return Ok(());
+        }
         if writer.active.segment().sequence() != self.active {
             if let Some(sealing) = &mut writer.sealing
                 && sealing.segment().sequence() == self.active

@@ -8,7 +8,9 @@
 //!     view     replaced whole; held for no longer than it takes to clone an Arc
 //! ```
 //!
-//! The turns of the group commit are a lock of their own that is never held while another is taken.
+//! The turns of the group commit are a lock of their own, taken after these and never held while another is.
+//! Wakers are the user's code and may do anything, even drop the last handle: none is called under any of
+//! these locks.
 
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
@@ -20,15 +22,20 @@ use super::view::View;
 use super::writer::Writer;
 use super::{ReadLevel, RecoveryReport};
 use crate::io::{Dir, Lock};
-use crate::sync::{Bug, Deadline, Gate, GroupCommit, Mutex, Place, Progress, RwLock, planted};
-use crate::{Error, ErrorKind, Offset, Result};
+use crate::sync::{
+    Bug, Deadline, Gate, Goal, GroupCommit, Mutex, MutexGuard, Place, Progress, RwLock, planted,
+};
+use crate::{Error, ErrorKind, Offset, Result, TopicId};
 use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 /// One open partition.
 pub(crate) struct Shared {
     pub(super) me: Weak<Self>,
+    /// Whose partition it is, and which.
+    pub(super) identity: (TopicId, u32),
     pub(super) dir: Arc<dyn Dir>,
     pub(super) options: PartitionOptions,
     pub(super) admin: Mutex<Admin>,
@@ -51,8 +58,37 @@ pub(crate) struct Shared {
 pub(crate) struct Admin {
     pub(super) file: ManifestFile,
     pub(super) manifest: Manifest,
+    /// What a truncation may have taken back that failed: beyond it nothing is known to be durable.
+    pub(super) doubtful_from: Offset,
     /// Held until the partition is closed.
     pub(super) lock: Option<Box<dyn Lock>>,
+}
+
+/// The lock of structural changes, held. Futures whose goal was reached under it are woken when it is gone.
+pub(crate) struct Administration<'a> {
+    admin: Option<MutexGuard<'a, Admin>>,
+    shared: &'a Shared,
+}
+
+impl Deref for Administration<'_> {
+    type Target = Admin;
+
+    fn deref(&self) -> &Admin {
+        self.admin.as_ref().expect("it is held until it is dropped")
+    }
+}
+
+impl DerefMut for Administration<'_> {
+    fn deref_mut(&mut self) -> &mut Admin {
+        self.admin.as_mut().expect("it is held until it is dropped")
+    }
+}
+
+impl Drop for Administration<'_> {
+    fn drop(&mut self) {
+        self.admin = None;
+        self.shared.commit.wake_futures();
+    }
 }
 
 impl Shared {
@@ -93,10 +129,31 @@ impl Shared {
         self.options.maintenance == Maintenance::Manual
     }
 
-    /// Refuses all writes from now on, and answers everybody who waits for one, with the cause.
-    pub(super) fn poison(&self, cause: &Error) {
-        self.writer.lock().poison(cause);
+    /// Takes the lock of structural changes.
+    ///
+    /// # Errors
+    /// `Closed`: the directory may be somebody else's by now.
+    pub(super) fn administer(&self) -> Result<Administration<'_>> {
+        let admin = self.admin.lock();
+        if admin.lock.is_none() {
+            return Err(self.closed());
+        }
+        Ok(Administration { admin: Some(admin), shared: self })
+    }
+
+    /// Refuses all writes from now on, and answers everybody who waits for one, with the cause. The append
+    /// lock is held meanwhile, so that a reopen in between does not undo the one half without the other.
+    /// Futures are to be woken when it is released: see [`GroupCommit::wake_futures`].
+    pub(super) fn poison_locked(&self, writer: &mut Writer, cause: &Error) {
+        writer.poison(cause);
         self.commit.fail(cause);
+    }
+
+    /// The goal of having all that is written now durable.
+    pub(super) fn written_goal(&self) -> Goal {
+        // In this order: a cut in between lowers the end, and nobody waits for more than there is.
+        let goal = self.commit.goal(0);
+        Goal { end: self.log_end().get(), ..goal }
     }
 
     /// Where it is, for messages.
@@ -116,7 +173,7 @@ fn offset(number: u64) -> Offset {
 
 /// Waiting for the durable offset.
 impl Progress for Shared {
-    fn wait(&self, goal: u64, deadline: Deadline) -> Result<bool> {
+    fn wait(&self, goal: Goal, deadline: Deadline) -> Result<bool> {
         if deadline == Deadline::Never || self.is_manual() {
             return self.commit.wait(goal, self).map(|()| true);
         }
@@ -127,7 +184,7 @@ impl Progress for Shared {
         reached
     }
 
-    fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         let polled = self.commit.poll(goal, place, context);
         if polled.is_pending() {
             self.demand_sync(goal);
@@ -135,7 +192,7 @@ impl Progress for Shared {
         polled
     }
 
-    fn abandon(&self, goal: u64, place: &mut Place) {
+    fn abandon(&self, goal: Goal, place: &mut Place) {
         self.commit.forget(place);
         if !planted(Bug::DropForgetsDemand) {
             self.demand_sync(goal);
@@ -145,7 +202,7 @@ impl Progress for Shared {
 
 impl Shared {
     /// Asks for a sync up to `goal` without waiting for it.
-    pub(super) fn demand_sync(&self, goal: u64) {
+    pub(super) fn demand_sync(&self, goal: Goal) {
         if self.commit.demand(goal) {
             self.upkeep.call();
         }

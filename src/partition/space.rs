@@ -47,8 +47,18 @@ impl Pinned {
 
 /// Bytes of disk that a sealed segment takes, its indexes included.
 fn file_bytes(segment: &Segment) -> u64 {
-    let log = segment.len_bytes().next_multiple_of(BLOCK);
-    log + index_bytes(log)
+    log_bytes(segment.len_bytes())
+}
+
+/// Bytes of disk that a log file of this length and its two indexes take.
+fn log_bytes(len: u64) -> u64 {
+    let log = len.next_multiple_of(BLOCK);
+    if log == 0 { 0 } else { log + index_bytes(log) }
+}
+
+/// Bytes of disk that the two slots of a manifest of so many segments take, or more.
+fn manifest_bytes(segments: u64) -> u64 {
+    (segments * 56 + BLOCK).next_power_of_two() * 2
 }
 
 /// Most bytes that the two index files of a log of this length take: 8 and 16 for each 4 KiB, in blocks.
@@ -58,10 +68,16 @@ fn index_bytes(log: u64) -> u64 {
 }
 
 impl Shared {
-    /// Whether `more` bytes fit under the cap.
+    /// Whether `more` bytes of log fit under the cap, with what they add to indexes and manifest.
     pub(super) fn fits_cap(&self, writer: &Writer, more: u64) -> bool {
         let cap = self.options.disk_bytes_max;
-        cap == u64::MAX || self.disk_bytes_locked(writer).saturating_add(more) <= cap
+        if cap == u64::MAX {
+            return true;
+        }
+        let count = self.view().segments.len() as u64 + 1;
+        let manifest = manifest_bytes(count + 1) - manifest_bytes(count);
+        let more = log_bytes(more).saturating_add(if more > 0 { manifest } else { 0 });
+        self.disk_bytes_locked(writer).saturating_add(more) <= cap
     }
 
     /// Bytes of disk the partition takes, reserve, indexes and pinned files included.
@@ -69,20 +85,29 @@ impl Shared {
         let view = self.view();
         let sealed: u64 =
             view.segments.iter().filter(|segment| segment.is_sealed()).map(|s| file_bytes(s)).sum();
-        let sealing = writer
-            .sealing
+        // What was reserved behind its end is given back when it has been sealed for good.
+        let sealing = writer.sealing.as_ref().map_or(0, |sealing| {
+            let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
+            sealing.opened().reserved().next_multiple_of(BLOCK).saturating_sub(len)
+        });
+        let next = writer
+            .next
             .as_ref()
-            .map_or(0, |sealing| sealing.opened().reserved().saturating_sub(sealing.segment().len_bytes()));
-        let reserved = writer.active.reserved().next_multiple_of(BLOCK);
-        let next = writer.next.as_ref().map_or(0, |next| next.reserved().max(u64::from(SEGMENT_HEADER_LEN)));
-        // Two slots of the manifest, which grow with the number of segments, and the lock.
-        let manifest = (view.segments.len() as u64 * 56 + BLOCK).next_power_of_two() * 2 + BLOCK;
-        sealed + sealing + reserved + index_bytes(reserved) + next + manifest + self.pinned.bytes()
+            .map_or(0, |next| log_bytes(next.reserved().max(u64::from(SEGMENT_HEADER_LEN))));
+        let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
+        let lock = BLOCK;
+        sealed
+            + sealing
+            + log_bytes(writer.active.reserved())
+            + next
+            + manifest_bytes(count)
+            + lock
+            + self.pinned.bytes()
     }
 
     /// Makes room for `more` bytes under the cap.
     pub(super) fn make_room(&self, more: u64) -> Result<()> {
-        let mut admin = self.admin.lock();
+        let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.make_room_locked(&mut admin, more)
     }

@@ -35,10 +35,7 @@ pub struct PartitionStats {
 
 impl Shared {
     pub(super) fn stats(&self) -> PartitionStats {
-        let (topic, partition) = {
-            let admin = self.admin.lock();
-            (admin.manifest.topic, admin.manifest.partition)
-        };
+        let (topic, partition) = self.identity;
         let writer = self.writer.lock();
         let view = self.view();
         PartitionStats {

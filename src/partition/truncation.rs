@@ -29,29 +29,23 @@ impl Shared {
     /// Takes back the batches that reach beyond `to`; returns the new log end.
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
-        let mut admin = self.admin.lock();
-        let mut writer = loop {
-            self.seal_previous_locked(&mut admin)?;
-            self.commit.wait(self.log_end().get(), self)?;
-            let writer = self.writer.lock();
-            writer.usable(self)?;
-            // An append may have rolled since.
-            if writer.sealing.is_none() {
-                break writer;
-            }
-        };
+        let mut admin = self.administer()?;
+        let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
         }
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
         // From here on no append may come in between, so the append lock stays taken.
+        let known_before = admin.doubtful_from;
+        admin.doubtful_from = known_before.min(cut.end.next_offset);
         let result = self.carry_out(&mut admin, &mut writer, cut);
-        if let Err(error) = &result
-            && error.kind() != ErrorKind::NoSpace
-        {
-            writer.poison(error);
-            self.commit.fail(error);
+        match &result {
+            Err(error) if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() => {
+                self.poison_locked(&mut writer, error);
+            }
+            // It took place, or nothing did.
+            _ => admin.doubtful_from = known_before,
         }
         result
     }
@@ -64,20 +58,38 @@ impl Shared {
         let Some(segment) = view.segments.get(at) else {
             return Err(Error::new(ErrorKind::OutOfRange, format!("offset {to}: the log has no segment")));
         };
-        let start = Checkpoint::start(segment.first_offset(), 0, writer.active.end().last_append_time);
-        let end = walk_to(segment, start, to)?;
+        let last_append_time = writer.active.end().last_append_time;
+        let mut end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
+        if end.next_offset == segment.first_offset()
+            && let Some(before) = at.checked_sub(1).and_then(|before| view.segments.get(before))
+        {
+            // Nothing of this segment stays, so the leader epoch is that of the last batch before it.
+            let start = Checkpoint::start(before.first_offset(), 0, last_append_time);
+            end.leader_epoch = walk_to(before, start, end.next_offset)?.leader_epoch;
+        }
         if end.next_offset < view.log_start {
             // The cut goes through a batch whose first records were deleted: nothing at all is left.
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);
             return Ok(Cut { whole: 0, through: None, end });
         }
-        let through = (end.next_offset > segment.first_offset()).then(|| (segment.clone(), end));
-        Ok(Cut { whole: at, through, end })
+        if end.next_offset > segment.first_offset() {
+            return Ok(Cut { whole: at, through: Some((segment.clone(), end)), end });
+        }
+        // The cut is between two segments: the one before says which epoch the log is in.
+        let before = at.checked_sub(1).and_then(|before| view.segments.get(before));
+        let leader_epoch = match before {
+            Some(before) => {
+                let start = Checkpoint::start(before.first_offset(), 0, end.last_append_time);
+                walk_to(before, start, to)?.leader_epoch
+            }
+            None => end.leader_epoch,
+        };
+        Ok(Cut { whole: at, through: None, end: Checkpoint { leader_epoch, ..end } })
     }
 
     fn carry_out(&self, admin: &mut Admin, writer: &mut Writer, cut: Cut) -> Result<Offset> {
         let end = cut.end.next_offset;
-        let sequence = admin.manifest.next_sequence;
+        let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
@@ -92,8 +104,9 @@ impl Shared {
         let start = fresh.end().position;
         fresh.advance_durable(start);
         let gone = self.install(writer, fresh, cut);
-        gone.iter().try_for_each(|segment| self.unlink(segment))?;
-        self.name_by_offset(writer.active.segment())?;
+        // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
+        gone.iter().for_each(|segment| drop(self.unlink(segment)));
+        drop(self.name_by_offset(writer.active.segment()));
         Ok(end)
     }
 

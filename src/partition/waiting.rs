@@ -3,7 +3,7 @@
 use super::ReadLevel;
 use super::shared::Shared;
 use crate::Result;
-use crate::sync::{Deadline, Place, Progress, block_on};
+use crate::sync::{Deadline, Goal, Place, Progress, block_on};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -17,46 +17,62 @@ pub(super) struct EndPassed {
 }
 
 impl Progress for EndPassed {
-    fn wait(&self, goal: u64, deadline: Deadline) -> Result<bool> {
-        let mut place = Place::default();
-        let written = block_on(deadline, |context| self.poll_written(goal, &mut place, context));
-        self.leave(&mut place);
-        match (written.transpose()?, self.level) {
-            (None, _) => Ok(false),
-            (Some(()), ReadLevel::Written) => Ok(true),
-            (Some(()), ReadLevel::Durable) => self.shared.wait(goal, deadline),
-        }
-    }
-
-    fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if self.shared.log_end().get() < goal {
-            // It may be written by the time the waiter is on the list, which is not yet durable.
-            match self.poll_written(goal, place, context) {
-                Poll::Ready(Ok(())) => {}
+    fn wait(&self, goal: Goal, deadline: Deadline) -> Result<bool> {
+        loop {
+            let mut place = Place::default();
+            let written = block_on(deadline, |context| self.poll_written(goal, &mut place, context));
+            self.leave(&mut place);
+            if written.transpose()?.is_none() {
+                return Ok(false);
+            }
+            if self.level == ReadLevel::Written {
+                return Ok(true);
+            }
+            let goal = self.shared.commit.goal(goal.end);
+            if self.shared.log_end().get() < goal.end {
+                // Cut off again; what is waited for is whatever gets there.
+                continue;
+            }
+            match self.shared.wait(goal, deadline) {
+                Err(_) if self.shared.commit.is_taken_back(goal) => {}
                 other => return other,
             }
         }
-        match self.level {
-            ReadLevel::Written => Poll::Ready(Ok(())),
-            ReadLevel::Durable => {
-                self.leave(place);
-                Progress::poll(&*self.shared, goal, place, context)
+    }
+
+    fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            let goal = self.shared.commit.goal(goal.end);
+            if self.shared.log_end().get() < goal.end {
+                // It may be written by the time the waiter is on the list, which is not yet durable.
+                match self.poll_written(goal, place, context) {
+                    Poll::Ready(Ok(())) => continue,
+                    other => return other,
+                }
+            }
+            self.leave(place);
+            if self.level == ReadLevel::Written {
+                return Poll::Ready(Ok(()));
+            }
+            match Progress::poll(&*self.shared, goal, place, context) {
+                Poll::Ready(Err(_)) if self.shared.commit.is_taken_back(goal) => {}
+                other => return other,
             }
         }
     }
 
-    fn abandon(&self, _: u64, place: &mut Place) {
+    fn abandon(&self, _: Goal, place: &mut Place) {
         self.leave(place);
         self.shared.commit.forget(place);
     }
 }
 
 impl EndPassed {
-    fn poll_written(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+    fn poll_written(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         let end = &self.shared.end;
         self.leave(place);
-        place.written = Some(end.enroll(goal, context.waker().clone()));
-        if end.reached() >= goal {
+        place.written = Some(end.enroll(goal.end, context.waker().clone()));
+        if end.reached() >= goal.end {
             self.leave(place);
             return Poll::Ready(Ok(()));
         }

@@ -12,7 +12,7 @@ use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Bug, Pending, Progress, planted};
+use crate::sync::{Bug, Goal, Pending, Progress, planted};
 use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -187,7 +187,7 @@ impl Shared {
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level)? {
-                Ok(appended) => return Ok(self.acknowledge(appended)),
+                Ok((appended, goal)) => return Ok(self.acknowledge(appended, goal)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
@@ -197,11 +197,11 @@ impl Shared {
         Err(Error::new(ErrorKind::TimedOut, message))
     }
 
-    fn acknowledge(&self, appended: Appended) -> Pending<Appended> {
+    fn acknowledge(&self, appended: Appended, goal: Goal) -> Pending<Appended> {
         match appended.level {
             Durability::Durable if !planted(Bug::AckBeforeSync) => {
                 let until: Arc<dyn Progress> = self.arc();
-                Pending::until(until, appended.next_offset.get(), appended)
+                Pending::until(until, goal, appended)
             }
             _ => Pending::ready(appended),
         }
@@ -213,7 +213,7 @@ impl Shared {
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
-    ) -> Result<Result<Appended, Obstacle>> {
+    ) -> Result<Result<(Appended, Goal), Obstacle>> {
         let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
@@ -237,13 +237,14 @@ impl Shared {
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
         if let Err(error) = writer.active.append(batch, times, epoch, now) {
-            writer.poison(&error);
+            self.poison_locked(&mut writer, &error);
             drop(writer);
-            self.commit.fail(&error);
+            self.commit.wake_futures();
             return Err(error);
         }
         let next_offset = batch.next_offset();
         self.end.store(next_offset.get());
+        let goal = self.commit.goal(next_offset.get());
         let call = self.note_append_locked(&mut writer);
         drop(writer);
         if !planted(Bug::EndNotWoken) {
@@ -253,7 +254,7 @@ impl Shared {
             self.upkeep.call();
         }
         let (base_offset, timestamp) = (batch.base_offset(), batch.max_timestamp());
-        Ok(Ok(Appended { base_offset, next_offset, timestamp, level }))
+        Ok(Ok((Appended { base_offset, next_offset, timestamp, level }, goal)))
     }
 
     /// Makes room for `batch` as far as that can be done under the lock.

@@ -189,6 +189,7 @@ impl ActiveSegment {
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
+            leader_epoch: self.end.leader_epoch,
             reserved: self.capacity,
         }
     }
@@ -200,6 +201,8 @@ pub(crate) struct SealedTail {
     segment: Arc<Segment>,
     opened: Arc<Opened>,
     durable: Publisher,
+    /// Of its last batch.
+    leader_epoch: u32,
     /// Nothing was reserved beyond this.
     reserved: u64,
 }
@@ -216,6 +219,11 @@ impl SealedTail {
     /// End of its offsets.
     pub(crate) fn end_offset(&self) -> Offset {
         self.segment.end_offset().unwrap_or(self.segment.first_offset())
+    }
+
+    /// The leader epoch of its last batch: the least that the next segment may begin with.
+    pub(crate) fn leader_epoch(&self) -> u32 {
+        self.leader_epoch
     }
 
     pub(crate) fn is_durable(&self) -> bool {

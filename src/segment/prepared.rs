@@ -43,23 +43,29 @@ pub(crate) struct SegmentPlan {
     pub(crate) capacity: u64,
 }
 
+/// Makes the names in `dir` survive a power cut.
+fn sync_name(dir: &dyn Dir) -> Result<()> {
+    if planted(Bug::SegmentNameNotSynced) {
+        return Ok(());
+    }
+    dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
+}
+
 impl PreparedSegment {
     /// Creates the file, writes its header, and syncs both it and its name.
     pub(crate) fn create(plan: SegmentPlan) -> Result<Self> {
         let path = plan.dir.path().join(&plan.name);
         let file =
             plan.dir.create(&plan.name).map_err(|error| Error::io("create the segment", &path, error))?;
-        let written = io::write_all(&*file, &plan.header.encode(), 0)
+        let made = io::write_all(&*file, &plan.header.encode(), 0)
             .and_then(|()| file.sync())
-            .map_err(|error| Error::io("write the segment header of", &path, error));
-        if let Err(error) = written {
+            .map_err(|error| Error::io("write the segment header of", &path, error))
+            .and_then(|()| sync_name(&*plan.dir));
+        if let Err(error) = made {
             // Nothing refers to the file yet, so a half-written one need not stay. If it does, the next open
             // removes it.
             drop(plan.dir.remove(&plan.name));
             return Err(error);
-        }
-        if !planted(Bug::SegmentNameNotSynced) {
-            plan.dir.sync().map_err(|error| Error::io("sync the directory", plan.dir.path(), error))?;
         }
         Self::attach(plan, file, u64::from(SEGMENT_HEADER_LEN))
     }

@@ -85,8 +85,11 @@ impl Gate {
     /// Takes a waiter off the list; one that was woken is off already.
     pub(crate) fn leave(&self, ticket: Ticket) {
         let mut goals = self.goals.lock();
-        goals.wakers.remove(&(ticket.goal, ticket.number));
+        let waker = goals.wakers.remove(&(ticket.goal, ticket.number));
         self.waiting.store(goals.wakers.len(), Ordering::Relaxed);
+        drop(goals);
+        // The last waker of a task takes the task along, and that may hold a place in this gate of its own.
+        drop(waker);
     }
 }
 

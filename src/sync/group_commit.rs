@@ -8,7 +8,10 @@
 //!
 //! Nothing in here does I/O: the leader's work comes from outside, and so the whole of it can be model-checked.
 
-use super::{Bug, Condvar, Deadline, Gate, Mutex, MutexGuard, Place, block_on, planted};
+use super::restarts::Restarts;
+use super::{
+    AtomicU64, Bug, Condvar, Deadline, Gate, Goal, Mutex, MutexGuard, Ordering, Place, block_on, planted,
+};
 use crate::{Error, ErrorKind, Result};
 use std::task::{Context, Poll};
 
@@ -30,6 +33,8 @@ pub(crate) struct GroupCommit {
     turns: Mutex<Turns>,
     /// Sleepers of the even and of the odd rounds.
     rounds: [Condvar; 2],
+    /// How often the log has begun anew, for who sets a goal.
+    restarted: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -45,8 +50,16 @@ struct Turns {
     sleepers: usize,
     /// Why nothing will become durable any more.
     failed: Option<Error>,
-    /// How often the log has begun anew. A round that was begun before says nothing about what is there now.
-    restarts: u64,
+    /// Where the log has begun anew. A round or a goal from before says nothing about what is there now.
+    restarts: Restarts,
+}
+
+/// What becomes of futures whose goal is reached. A waker may do anything, even close the log, so it is never
+/// called by somebody who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Futures {
+    Wake,
+    LeaveAsleep,
 }
 
 impl GroupCommit {
@@ -56,6 +69,7 @@ impl GroupCommit {
             durable: Gate::new(durable),
             turns: Mutex::new(Turns::default()),
             rounds: [Condvar::new(), Condvar::new()],
+            restarted: AtomicU64::new(0),
         }
     }
 
@@ -64,26 +78,41 @@ impl GroupCommit {
         self.durable.reached()
     }
 
+    /// The goal of somebody who has seen the log reach `end`. To be called before the log can be cut, or before
+    /// its end is looked at.
+    pub(crate) fn goal(&self, end: u64) -> Goal {
+        Goal { end, restarts: self.restarted.load(Ordering::Acquire) }
+    }
+
     /// Blocks until `goal` is durable, and leads if nobody else does.
-    pub(crate) fn wait(&self, goal: u64, leader: &dyn Leader) -> Result<()> {
+    ///
+    /// # Errors
+    /// `Conflict` when what was to become durable was taken back; else why nothing becomes durable any more.
+    pub(crate) fn wait(&self, goal: Goal, leader: &dyn Leader) -> Result<()> {
+        self.wait_turn(goal, leader, Futures::Wake)
+    }
+
+    /// The same for somebody who holds a lock, and calls [`GroupCommit::wake_futures`] once it is released.
+    pub(crate) fn wait_quietly(&self, goal: Goal, leader: &dyn Leader) -> Result<()> {
+        self.wait_turn(goal, leader, Futures::LeaveAsleep)
+    }
+
+    fn wait_turn(&self, goal: Goal, leader: &dyn Leader, futures: Futures) -> Result<()> {
         let mut turns = self.turns.lock();
         loop {
-            if self.durable() >= goal {
+            if let Some(answer) = self.answer_locked(&turns, goal) {
                 // A sleeper that need not lead after all hands on the demand that was left to it.
                 if self.is_unserved_locked(&turns) {
                     drop(turns);
                     leader.pass_on();
                 }
-                return Ok(());
-            }
-            if let Some(error) = &turns.failed {
-                return Err(error.clone());
+                return answer;
             }
             if !turns.leading {
-                turns = self.lead_locked(turns, leader);
+                turns = self.lead_locked(turns, leader, futures);
                 continue;
             }
-            let covered = turns.covering.is_none_or(|end| goal <= end);
+            let covered = turns.covering.is_none_or(|end| goal.end <= end);
             let round = if covered { turns.round } else { turns.round.wrapping_add(1) };
             turns.sleepers += usize::from(!covered);
             self.sleepers_of(round).wait(&mut turns);
@@ -91,8 +120,26 @@ impl GroupCommit {
         }
     }
 
+    /// What there is to say of `goal`; nothing while it may still become durable.
+    fn answer_locked(&self, turns: &Turns, goal: Goal) -> Option<Result<()>> {
+        if let Some(end) = turns.restarts.cut_below(goal) {
+            let message =
+                format!("taken back: the log was cut at offset {end}, and {} was waited for", goal.end);
+            return Some(Err(Error::new(ErrorKind::Conflict, message)));
+        }
+        if self.durable() >= goal.end {
+            return Some(Ok(()));
+        }
+        turns.failed.clone().map(Err)
+    }
+
+    /// Whether what `goal` stands for was taken back.
+    pub(crate) fn is_taken_back(&self, goal: Goal) -> bool {
+        self.turns.lock().restarts.cut_below(goal).is_some()
+    }
+
     /// Blocks until `goal` is durable or the deadline has passed, leaving the sync to others.
-    pub(crate) fn wait_until(&self, goal: u64, deadline: Deadline, place: &mut Place) -> Result<bool> {
+    pub(crate) fn wait_until(&self, goal: Goal, deadline: Deadline, place: &mut Place) -> Result<bool> {
         match block_on(deadline, |context| self.poll(goal, place, context)) {
             Some(result) => result.map(|()| true),
             None => Ok(false),
@@ -100,20 +147,14 @@ impl GroupCommit {
     }
 
     /// Asks whether `goal` is durable, and to be woken when it may be.
-    pub(crate) fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if let Some(ticket) = place.durable.take() {
-            self.durable.leave(ticket);
-        }
-        place.durable = Some(self.durable.enroll(goal, context.waker().clone()));
-        let failed = self.turns.lock().failed.clone();
-        if self.durable() >= goal {
-            self.forget(place);
-            return Poll::Ready(Ok(()));
-        }
-        match failed {
-            Some(error) => {
+    pub(crate) fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
+        self.forget(place);
+        place.durable = Some(self.durable.enroll(goal.end, context.waker().clone()));
+        let answer = self.answer_locked(&self.turns.lock(), goal);
+        match answer {
+            Some(answer) => {
                 self.forget(place);
-                Poll::Ready(Err(error))
+                Poll::Ready(answer)
             }
             None => Poll::Pending,
         }
@@ -127,12 +168,15 @@ impl GroupCommit {
     }
 
     /// Asks for `goal` to become durable without waiting for it. True when somebody must be found to lead.
-    pub(crate) fn demand(&self, goal: u64) -> bool {
-        if self.durable() >= goal {
+    pub(crate) fn demand(&self, goal: Goal) -> bool {
+        if self.durable() >= goal.end {
             return false;
         }
         let mut turns = self.turns.lock();
-        turns.demand = turns.demand.max(goal);
+        if turns.restarts.cut_below(goal).is_some() {
+            return false;
+        }
+        turns.demand = turns.demand.max(goal.end);
         !turns.leading && turns.failed.is_none()
     }
 
@@ -140,7 +184,7 @@ impl GroupCommit {
     pub(crate) fn serve_demand(&self, leader: &dyn Leader) {
         let mut turns = self.turns.lock();
         while !turns.leading && turns.failed.is_none() && turns.demand > self.durable() {
-            turns = self.lead_locked(turns, leader);
+            turns = self.lead_locked(turns, leader, Futures::Wake);
         }
     }
 
@@ -154,25 +198,39 @@ impl GroupCommit {
         !turns.leading && turns.sleepers == 0 && turns.failed.is_none() && turns.demand > self.durable()
     }
 
-    /// Answers all waiters, and all that come later, with `error`.
+    /// Answers all waiters, and all that come later, with `error`. Futures hear of it by
+    /// [`GroupCommit::wake_futures`].
     pub(crate) fn fail(&self, error: &Error) {
         let mut turns = self.turns.lock();
         turns.failed.get_or_insert_with(|| error.clone());
         self.wake_sleepers();
-        drop(turns);
-        self.durable.wake_all();
     }
 
-    /// Begins anew after recovery or truncation, durable up to `durable`.
+    /// Notes that the log is durable up to `durable` by other means than a round.
+    pub(crate) fn reach(&self, durable: u64) {
+        let turns = self.turns.lock();
+        if durable > self.durable() {
+            self.durable.store(durable);
+        }
+        self.wake_sleepers();
+        drop(turns);
+    }
+
+    /// Begins anew after recovery or truncation, durable up to `durable`, where the log ends now. Whoever waits
+    /// for more than that waits in vain, and hears so: futures by [`GroupCommit::wake_futures`].
     pub(crate) fn restart(&self, durable: u64) {
         let mut turns = self.turns.lock();
         turns.failed = None;
-        turns.restarts = turns.restarts.wrapping_add(1);
+        turns.restarts.add(durable);
+        self.restarted.store(turns.restarts.count(), Ordering::Release);
         turns.demand = turns.demand.min(durable);
         self.durable.store(durable);
         self.wake_sleepers();
-        drop(turns);
-        self.durable.wake();
+    }
+
+    /// Has all futures look anew. To be called without any lock.
+    pub(crate) fn wake_futures(&self) {
+        self.durable.wake_all();
     }
 
     fn wake_sleepers(&self) {
@@ -186,11 +244,12 @@ impl GroupCommit {
         &'a self,
         mut turns: MutexGuard<'a, Turns>,
         leader: &dyn Leader,
+        futures: Futures,
     ) -> MutexGuard<'a, Turns> {
         turns.leading = true;
         turns.round = turns.round.wrapping_add(1);
         turns.covering = None;
-        let turn = Turn { commit: self, restarts: turns.restarts, ended: false };
+        let turn = Turn { commit: self, restarts: turns.restarts.count(), futures, ended: false };
         drop(turns);
         let result = leader.lead(&mut |end| {
             self.turns.lock().covering = Some(end);
@@ -210,12 +269,13 @@ impl GroupCommit {
     }
 
     /// Ends the running round: publishes what it made durable, or the failure.
-    fn end_round(&self, restarts: u64, result: Result<u64>) -> MutexGuard<'_, Turns> {
+    fn end_round(&self, restarts: u64, futures: Futures, result: Result<u64>) -> MutexGuard<'_, Turns> {
         let mut turns = self.turns.lock();
         turns.leading = false;
         match result {
-            // What it synced may have been truncated meanwhile, and others may have got the same offsets.
-            Ok(_) if turns.restarts != restarts => {}
+            // What it synced may have been truncated meanwhile, and others may have got the same offsets; what
+            // failed may be what the log has been recovered from.
+            _ if turns.restarts.count() != restarts => {}
             Ok(durable) if durable > self.durable() => self.durable.store(durable),
             Ok(_) => {}
             Err(error) => {
@@ -230,10 +290,11 @@ impl GroupCommit {
         self.sleepers_of(turns.round).notify_all();
         let failed = turns.failed.is_some();
         drop(turns);
-        if failed {
-            self.durable.wake_all()
-        } else if !planted(Bug::CommitNotWoken) {
-            self.durable.wake()
+        match futures {
+            Futures::LeaveAsleep => {}
+            Futures::Wake if failed => self.durable.wake_all(),
+            Futures::Wake if planted(Bug::CommitNotWoken) => {}
+            Futures::Wake => self.durable.wake(),
         }
         self.turns.lock()
     }
@@ -243,13 +304,14 @@ impl GroupCommit {
 struct Turn<'a> {
     commit: &'a GroupCommit,
     restarts: u64,
+    futures: Futures,
     ended: bool,
 }
 
 impl<'a> Turn<'a> {
     fn end(mut self, result: Result<u64>) -> MutexGuard<'a, Turns> {
         self.ended = true;
-        self.commit.end_round(self.restarts, result)
+        self.commit.end_round(self.restarts, self.futures, result)
     }
 }
 
@@ -257,120 +319,10 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         if !self.ended {
             let error = Error::new(ErrorKind::Poisoned, "the thread that synced the log panicked: reopen it");
-            drop(self.commit.end_round(self.restarts, Err(error)));
+            drop(self.commit.end_round(self.restarts, self.futures, Err(error)));
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::thread;
-    use std::time::Duration;
-
-    /// A log whose every sync makes all of it durable.
-    struct Log {
-        end: AtomicU64,
-        syncs: AtomicU64,
-    }
-
-    impl Leader for Log {
-        fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
-            let end = self.end.load(Ordering::SeqCst);
-            covering(end);
-            self.syncs.fetch_add(1, Ordering::SeqCst);
-            thread::sleep(Duration::from_micros(50));
-            Ok(end)
-        }
-    }
-
-    #[test]
-    fn many_waiters_share_few_syncs() {
-        let log = Log { end: AtomicU64::new(0), syncs: AtomicU64::new(0) };
-        let commit = GroupCommit::new(0);
-        thread::scope(|scope| {
-            for _ in 0..8 {
-                scope.spawn(|| {
-                    for _ in 0..50 {
-                        let goal = log.end.fetch_add(1, Ordering::SeqCst) + 1;
-                        commit.wait(goal, &log).expect("no sync fails here");
-                        assert!(commit.durable() >= goal);
-                    }
-                });
-            }
-        });
-        assert_eq!(commit.durable(), 400);
-        assert!(log.syncs.load(Ordering::SeqCst) < 400);
-    }
-
-    /// A disk that has failed.
-    struct Broken;
-
-    impl Leader for Broken {
-        fn lead(&self, _: &mut dyn FnMut(u64)) -> Result<u64> {
-            Err(Error::new(ErrorKind::Io, "the disk said no"))
-        }
-    }
-
-    #[test]
-    fn a_failed_sync_answers_everybody_until_the_log_restarts() {
-        let commit = GroupCommit::new(0);
-        assert_eq!(commit.wait(1, &Broken).expect_err("the sync fails").kind(), ErrorKind::Io);
-        let log = Log { end: AtomicU64::new(1), syncs: AtomicU64::new(0) };
-        assert!(commit.wait(1, &log).is_err(), "a failed sync is never tried again");
-        assert_eq!(log.syncs.load(Ordering::SeqCst), 0);
-        commit.restart(0);
-        commit.wait(1, &log).expect("a restarted log syncs");
-    }
-
-    /// A log that is truncated while a sync of it runs.
-    struct Truncated<'a>(&'a GroupCommit);
-
-    impl Leader for Truncated<'_> {
-        fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
-            covering(9);
-            self.0.restart(4);
-            Ok(9)
-        }
-    }
-
-    /// A sync that ran while the log was truncated counted for the offsets that were taken back, so that what
-    /// was appended in their place was taken for durable.
-    #[test]
-    fn a_sync_from_before_a_truncation_proves_nothing_after_it() {
-        let commit = GroupCommit::new(0);
-        assert!(commit.demand(9));
-        commit.serve_demand(&Truncated(&commit));
-        assert_eq!(commit.durable(), 4);
-    }
-
-    #[test]
-    fn demand_outlives_the_waiter_and_is_served_by_the_disk_thread() {
-        let log = Log { end: AtomicU64::new(3), syncs: AtomicU64::new(0) };
-        let commit = GroupCommit::new(0);
-        assert!(commit.demand(2));
-        assert!(commit.is_unserved());
-        commit.serve_demand(&log);
-        assert_eq!((commit.durable(), commit.is_unserved()), (3, false));
-    }
-
-    /// A leader that dies.
-    struct Panics;
-
-    impl Leader for Panics {
-        fn lead(&self, _: &mut dyn FnMut(u64)) -> Result<u64> {
-            panic!("a bug");
-        }
-    }
-
-    #[test]
-    fn a_leader_that_panics_leaves_nobody_waiting() {
-        let commit = GroupCommit::new(0);
-        thread::scope(|scope| {
-            let leader = scope.spawn(|| commit.wait(1, &Panics));
-            assert!(leader.join().is_err());
-        });
-        assert_eq!(commit.wait(1, &Broken).expect_err("poisoned").kind(), ErrorKind::Poisoned);
-    }
-}
+mod tests;

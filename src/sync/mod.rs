@@ -11,6 +11,7 @@ mod group_commit;
 mod pending;
 mod planted;
 mod published;
+mod restarts;
 
 pub(crate) use gate::Gate;
 pub(crate) use group_commit::{GroupCommit, Leader};
@@ -23,5 +24,6 @@ pub use planted::Bug;
 pub(crate) use planted::Bug;
 pub(crate) use planted::planted;
 pub use published::{Published, Publisher};
+pub(crate) use restarts::Goal;
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::Goal;
 use super::gate::Ticket;
 
 /// Work that has begun and will end by itself.
@@ -28,7 +29,7 @@ pub struct Pending<T>(Step<T>);
 
 enum Step<T> {
     Ready(Result<T>),
-    Waiting { until: Arc<dyn Progress>, goal: u64, value: T, place: Place },
+    Waiting { until: Arc<dyn Progress>, goal: Goal, value: T, place: Place },
     Taken,
 }
 
@@ -42,11 +43,11 @@ pub(crate) struct Place {
 /// Something that advances towards goals.
 pub(crate) trait Progress: Send + Sync {
     /// Blocks until `goal` is reached, or until `deadline`; says whether it was reached.
-    fn wait(&self, goal: u64, deadline: Deadline) -> Result<bool>;
+    fn wait(&self, goal: Goal, deadline: Deadline) -> Result<bool>;
     /// Asks whether `goal` is reached, and to be woken when it may be.
-    fn poll(&self, goal: u64, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>>;
+    fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>>;
     /// The waiter is gone before the goal was reached.
-    fn abandon(&self, goal: u64, place: &mut Place);
+    fn abandon(&self, goal: Goal, place: &mut Place);
 }
 
 /// How long a blocking wait may take.
@@ -77,7 +78,7 @@ impl<T> Pending<T> {
     }
 
     /// Work that is done when `until` has reached `goal`.
-    pub(crate) fn until(until: Arc<dyn Progress>, goal: u64, value: T) -> Self {
+    pub(crate) fn until(until: Arc<dyn Progress>, goal: Goal, value: T) -> Self {
         Self(Step::Waiting { until, goal, value, place: Place::default() })
     }
 

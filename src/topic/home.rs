@@ -64,12 +64,15 @@ impl Home {
         self.catalog.lock()
     }
 
-    /// The catalog behind a lock that is held.
+    /// The catalog behind a lock that is held, for a change.
     ///
     /// # Errors
-    /// `Closed` when the broker is.
+    /// `Closed` when the broker is; `Poisoned` after a failed commit: it is not known then what the catalog on
+    /// the disk says, and whose files may go.
     pub(crate) fn opened<'c>(&self, catalog: &'c mut Option<OpenCatalog>) -> Result<&'c mut OpenCatalog> {
-        catalog.as_mut().ok_or_else(|| self.closed())
+        let opened = catalog.as_mut().ok_or_else(|| self.closed())?;
+        opened.file.refuse_poisoned()?;
+        Ok(opened)
     }
 
     /// Makes sure that the catalog survives a power cut, before anything is acknowledged that needs it.
@@ -78,7 +81,8 @@ impl Home {
     /// `Closed`, or what the disk says.
     pub(crate) fn confirm(&self) -> Result<()> {
         if !self.confirmed.load(Ordering::Acquire) {
-            self.opened(&mut self.catalog.lock())?.file.confirm()?;
+            let mut catalog = self.catalog.lock();
+            catalog.as_mut().ok_or_else(|| self.closed())?.file.confirm()?;
             self.confirmed.store(true, Ordering::Release);
         }
         Ok(())

@@ -6,8 +6,17 @@
 
 mod basics;
 mod broker;
+mod broker_crash;
+mod crash;
 mod damage;
+mod damage_salvage;
 mod damage_sample;
+mod faults;
+mod faults_run;
 mod honest_simulation;
+mod interplay;
 mod loop_disk;
+mod model;
 mod proof;
+mod regressions;
+mod semantics;

@@ -58,7 +58,9 @@ impl Manifest {
         let is_uncovered = self.log_start < first.first_offset
             && !is_lost(&self.lost, self.log_start, first.first_offset)
             && first.layout == Layout::Dense;
-        if is_uncovered || self.log_start > last.end_offset {
+        // An open segment is listed only up to its recovery point; where it ends, recovery finds out.
+        let is_beyond = last.state == SegmentState::Sealed && self.log_start > last.end_offset;
+        if is_uncovered || is_beyond {
             let expected = format!("{} to {}", first.first_offset, last.end_offset);
             return Err(MeaningFlaw::LogStart { expected, found: self.log_start });
         }

@@ -407,7 +407,11 @@ fn each_contradiction_is_found() {
     let bad_lost = flaw(|m| m.lost = vec![lost(250, 300), lost(299, 310)]);
     assert_eq!(bad_lost, MeaningFlaw::Lost { after: offset(300), from: offset(299), to: offset(310) });
     assert!(matches!(flaw(|m| m.lost = vec![lost(7, 7)]), MeaningFlaw::Lost { .. }));
-    assert!(matches!(flaw(|m| m.log_start = offset(401)), MeaningFlaw::LogStart { .. }));
+    let beyond_sealed = flaw(|m| {
+        m.segments.truncate(1);
+        (m.lost, m.log_start) = (Vec::new(), offset(101));
+    });
+    assert!(matches!(beyond_sealed, MeaningFlaw::LogStart { .. }));
     let uncovered = flaw(|m| {
         m.segments.remove(0);
     });
@@ -428,6 +432,8 @@ fn what_looks_odd_and_is_not_is_accepted() {
     accepted(&|m| m.segments = vec![sealed(0, 0, 100), prepared(8, 0)]);
     accepted(&|m| m.segments = vec![sealed(0, 0, 100), open(3, 100, 100)]);
     accepted(&|m| m.log_start = offset(400));
+    // An open segment goes on behind the end that is listed.
+    accepted(&|m| m.log_start = offset(401));
     accepted(&|m| m.lost = vec![lost(240, 260), lost(260, 290), lost(290, 1_000)]);
     accepted(&|m| m.segments[2].layout = Layout::Compacted);
     accepted(&|m| {

@@ -46,7 +46,8 @@ impl Recovery<'_> {
             let message = format!("{}: the manifest lists no open segment", self.dir.path().display());
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
-        Ok(End::of(tails, known_durable))
+        // Records are deleted only once they are durable, so the log start proves as much.
+        Ok(End::of(tails, known_durable.max(manifest.log_start)))
     }
 }
 

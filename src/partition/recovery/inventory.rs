@@ -1,5 +1,6 @@
 //! Which files there are, and whose they are.
 
+use super::salvage::{UNFINISHED, kept_name};
 use crate::io::{Access, Dir, EntryKind, File};
 use crate::partition::manifest::{MANIFEST_NEW, Manifest, SegmentEntry};
 use crate::segment::{FileName, HeaderFlaw, SEGMENT_HEADER_LEN, SegmentHeader, read_header};
@@ -23,6 +24,10 @@ pub(crate) struct Inventory {
     pub(crate) indexes: BTreeSet<Offset>,
     /// Whether a manifest that was never put in place is there.
     pub(crate) has_new_manifest: bool,
+    /// Whether a salvage was cut off before its result was listed, or right after.
+    pub(crate) has_unfinished_salvage: bool,
+    /// Whether segments are kept aside, or what recovery cut off.
+    has_history: bool,
 }
 
 /// One segment file.
@@ -69,8 +74,12 @@ impl Inventory {
                 Some(FileName::Index(offset) | FileName::TimeIndex(offset)) => {
                     inventory.indexes.insert(offset);
                 }
-                Some(FileName::Torn { .. }) => {}
-                None => inventory.has_new_manifest |= entry.name == MANIFEST_NEW,
+                Some(FileName::Torn { .. }) => inventory.has_history = true,
+                None => {
+                    inventory.has_new_manifest |= entry.name == MANIFEST_NEW;
+                    inventory.has_unfinished_salvage |= entry.name == UNFINISHED;
+                    inventory.has_history |= kept_name(&entry.name).is_some();
+                }
             }
         }
         Ok(inventory)
@@ -178,15 +187,17 @@ impl Inventory {
             .collect()
     }
 
-    /// Whether all there is may be what the interrupted making of a new partition left: no segment file has
-    /// anything behind its header.
+    /// Whether all there is may be what the interrupted making of a new partition left: its first segment,
+    /// without anything behind its header. A later one says that there were records, even when it is empty.
     pub(crate) fn is_unborn(&self, dir: &dyn Dir) -> Result<bool> {
-        let named = self
-            .segments
-            .values()
-            .map(|file| file.name.as_str())
-            .chain(self.strange.keys().map(String::as_str));
-        for name in named {
+        let first = FileName::Log(Offset::ZERO).to_string();
+        let is_later = self.segments.values().any(|file| file.name != first || file.header.sequence > 0)
+            || self.strange.keys().any(|name| *name != first);
+        if is_later || self.has_history || self.has_unfinished_salvage || !self.foreign.is_empty() {
+            return Ok(false);
+        }
+        let named = self.segments.values().map(|file| file.name.as_str());
+        for name in named.chain(self.strange.keys().map(String::as_str)) {
             let path = dir.path().join(name);
             let file =
                 dir.open(name, Access::Read).map_err(|error| Error::io("open the segment", &path, error))?;
@@ -194,6 +205,6 @@ impl Inventory {
                 return Ok(false);
             }
         }
-        Ok(self.foreign.is_empty())
+        Ok(true)
     }
 }

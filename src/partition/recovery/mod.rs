@@ -32,13 +32,15 @@ use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
 use super::options::{Absence, Identity, OnDamage};
 use crate::io::Dir;
-use crate::segment::{ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track};
+use crate::segment::{
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
+};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
-pub(crate) use salvage::KEPT;
+pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
 use table::{Act, Committed, Facts, Later, Read, Salvage, Segments, Slots, Version, decide};
 pub(crate) use tail::Tail;
@@ -86,8 +88,10 @@ impl Recovery<'_> {
     fn run(&mut self, known_durable: Offset) -> Result<Recovered> {
         let (file, mut manifest, slots) = match ManifestFile::load(self.dir) {
             Ok(loaded) => loaded,
-            Err(error) if error.kind() == ErrorKind::NotFound => return self.create_or_refuse(),
-            Err(error) => return self.refuse(Slots::NoneUsable, Segments::AsListed, error),
+            Err(error) if error.kind() == ErrorKind::NotFound => return self.create_or_refuse(known_durable),
+            Err(error) => {
+                return self.refuse(Slots::NoneUsable, Segments::AsListed, error, known_durable);
+            }
         };
         self.check_identity(&manifest)?;
         let found = match slots {
@@ -101,7 +105,7 @@ impl Recovery<'_> {
             Ok((inventory, end))
         }) {
             Ok(found) => found,
-            Err(error) => return self.refuse(found, Segments::Unusable, error),
+            Err(error) => return self.refuse(found, Segments::Unusable, error, known_durable),
         };
         let decision = decide(&Facts { slots: found, salvage: self.salvage(), ..end.facts() });
         self.report.scanned_bytes = end.scanned_bytes();
@@ -112,7 +116,7 @@ impl Recovery<'_> {
         let mut file = file;
         match decision.act {
             Act::Refuse(_) => return Err(end.damage(&**self.dir)),
-            Act::Salvage => return salvage::salvage(self),
+            Act::Salvage => return salvage::salvage(self, known_durable),
             _ => {}
         }
         if decision.slots == table::SlotAct::WriteBothAnew {
@@ -139,7 +143,13 @@ impl Recovery<'_> {
     }
 
     /// Ends an attempt that came no further, by the table: what damage says may be salvaged.
-    fn refuse(&mut self, slots: Slots, segments: Segments, error: Error) -> Result<Recovered> {
+    fn refuse(
+        &mut self,
+        slots: Slots,
+        segments: Segments,
+        error: Error,
+        known_durable: Offset,
+    ) -> Result<Recovered> {
         let damaged = error.kind() == ErrorKind::Corrupt;
         let facts = Facts {
             read: if damaged || error.kind() == ErrorKind::Unsupported { Read::Good } else { Read::Failed },
@@ -155,7 +165,7 @@ impl Recovery<'_> {
         let decision = decide(&facts);
         self.report.rows = decision.rows().collect();
         match decision.act {
-            Act::Salvage => salvage::salvage(self),
+            Act::Salvage => salvage::salvage(self, known_durable),
             _ => Err(error),
         }
     }
@@ -174,19 +184,43 @@ impl Recovery<'_> {
             inventory.listed(&**self.dir, entry)?;
         }
         self.check_unlisted(&inventory, manifest, slots)?;
+        if self.options.on_damage == OnDamage::Salvage {
+            self.check_listed(&inventory, manifest)?;
+        }
         Ok(inventory)
     }
 
+    /// Reads what recovery does not look at otherwise, up to the ends that are listed: who asks for salvage
+    /// wants to read on behind damage there too.
+    fn check_listed(&self, inventory: &Inventory, manifest: &Manifest) -> Result<()> {
+        for entry in manifest.segments.iter().filter(|entry| entry.state != SegmentState::Prepared) {
+            let found = inventory.listed(&**self.dir, entry)?;
+            let start = Checkpoint::start(entry.first_offset, 0, entry.last_append_time);
+            let track = Track { len: entry.end.to_u64(), ..found.track() };
+            let walked = walk(track, start, &mut |_, _| {})?;
+            if walked.end.next_offset != entry.end_offset || walked.end.digest.to_u64() != entry.digest {
+                let message = format!(
+                    "{}: at position {}, where offset {} should be: not what is listed",
+                    self.dir.path().join(&found.name).display(),
+                    walked.end.position,
+                    walked.end.next_offset
+                );
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            }
+        }
+        Ok(())
+    }
+
     /// There is no manifest: nothing was ever here, or it is gone.
-    fn create_or_refuse(&mut self) -> Result<Recovered> {
+    fn create_or_refuse(&mut self, known_durable: Offset) -> Result<Recovered> {
         let inventory = Inventory::take(&**self.dir, None)?;
         if !inventory.is_unborn(&**self.dir)? {
             let message = format!(
-                "{}: there are segments with records and no manifest",
+                "{}: there are segments that were in use, and no manifest",
                 self.dir.path().join(super::manifest::MANIFEST).display()
             );
             let error = Error::new(ErrorKind::Corrupt, message);
-            return self.refuse(Slots::NoneUsable, Segments::AsListed, error);
+            return self.refuse(Slots::NoneUsable, Segments::AsListed, error, known_durable);
         }
         if self.options.absence == Absence::Refuse {
             let message =
@@ -286,6 +320,9 @@ impl Recovery<'_> {
         }
         if inventory.has_new_manifest {
             names.push(super::manifest::MANIFEST_NEW.to_owned());
+        }
+        if inventory.has_unfinished_salvage {
+            names.push(salvage::UNFINISHED.to_owned());
         }
         names
     }

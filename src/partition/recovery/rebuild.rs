@@ -11,7 +11,7 @@ use super::{End, Inventory, Recovered, Recovery, RecoveryOutcome, SegmentFile, T
 use crate::io::{self, Access};
 use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
 use crate::segment::{
-    ActiveSegment, Digest, FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment,
+    ActiveSegment, Checkpoint, Digest, FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment,
     SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
 use crate::sync::{Bug, Publisher, planted};
@@ -79,7 +79,7 @@ pub(super) fn keep(
         for (at, (file, entry, tail)) in end.tails.iter().enumerate() {
             let state = if at == last { SegmentState::Open } else { SegmentState::Sealed };
             let first = if at == last { tail.first_offset() } else { entry.first_offset };
-            let seal = Seal::from(tail.walk.end);
+            let seal = recovery.seal_at(tail.walk.end, entry);
             manifest.segments.push(SegmentEntry::at_end(&file.header, state, first, &seal));
             manifest.leader_epoch = tail.walk.end.leader_epoch;
         }
@@ -171,7 +171,7 @@ fn replace_end(
 
     manifest.segments.retain(|entry| entry.state == SegmentState::Sealed);
     for (at, (found, entry, tail)) in end.tails.iter().enumerate().take(synced_in.saturating_add(1)) {
-        let seal = Seal::from(if at == synced_in { until } else { tail.walk.end });
+        let seal = recovery.seal_at(if at == synced_in { until } else { tail.walk.end }, entry);
         let first = if at == 0 { entry.first_offset } else { tail.first_offset() };
         if seal.end_offset > first {
             manifest.segments.push(SegmentEntry::at_end(&found.header, SegmentState::Sealed, first, &seal));
@@ -203,6 +203,16 @@ impl SegmentFile {
 }
 
 impl Recovery<'_> {
+    /// What is known of a segment that ends at `end`. When the batches behind the recovery point were appended
+    /// nobody has noted: kept too long is better than not long enough.
+    fn seal_at(&self, end: Checkpoint, entry: &SegmentEntry) -> Seal {
+        let mut seal = Seal::from(end);
+        if end.position > entry.end {
+            seal.last_append_time = seal.last_append_time.max(self.options.clock.now());
+        }
+        seal
+    }
+
     /// The header of a segment that is new, with a sequence that was never given.
     pub(super) fn new_header(&self, manifest: &mut Manifest) -> Result<SegmentHeader> {
         let sequence = manifest.next_sequence;

@@ -9,31 +9,18 @@
 //!
 //! Cut off before the last step, the partition is still damaged, and salvage begins anew with all the files.
 
+mod aside;
+mod source;
+
 use super::copy::Copy;
 use super::{Recovered, Recovery, RecoveryOutcome};
-use crate::io::{Access, EntryKind};
-use crate::partition::manifest::{LostRange, MANIFEST, Manifest, ManifestFile, SegmentEntry, SegmentState};
-use crate::record::{BatchHeader, HEADER_LEN, Place, looks_like_batch, read_batch};
-use crate::segment::{
-    FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, SegmentHeader, Track, read_header, read_range,
-};
-use crate::{Error, ErrorKind, Offset, Position, Result, TopicId};
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
-/// What the name of a file that is kept aside begins with. None of our names does, so nothing of ours ever
-/// removes it, but the deletion of its topic.
-pub(crate) const KEPT: &str = "damaged-";
-/// Bytes that are searched at once.
-const WINDOW_LEN: usize = 1 << 20;
-
-/// A segment file to look for good batches in.
-struct Source {
-    header: SegmentHeader,
-    file: Arc<dyn crate::io::File>,
-    /// End of what may count: behind it lies what recovery or truncation has cut off.
-    end: u64,
-}
+use crate::partition::manifest::{LostRange, Manifest, ManifestFile, SegmentEntry, SegmentState};
+use crate::segment::{FileName, PreparedSegment, Seal, SegmentHeader};
+use crate::{Error, ErrorKind, Offset, Position, Result};
+pub(crate) use aside::KEPT;
+pub(crate) use aside::UNFINISHED;
+pub(super) use aside::kept_name;
+use source::{Source, Yield, good_batches, kept};
 
 /// A good batch, and where it was found.
 #[derive(Clone, Copy)]
@@ -45,17 +32,32 @@ struct Found {
     leader_epoch: u32,
 }
 
-pub(super) fn salvage(recovery: &mut Recovery<'_>) -> Result<Recovered> {
+/// The offsets that the partition had, as far as anything says so.
+#[derive(Clone, Copy)]
+struct Known {
+    start: Offset,
+    /// What was acknowledged ends here or later: no offset before it may be given again.
+    end: Offset,
+}
+
+/// Salvages what is in the directory. `known_durable` is what this process itself has seen synced.
+pub(super) fn salvage(recovery: &mut Recovery<'_>, known_durable: Offset) -> Result<Recovered> {
     recovery.changed = true;
     recovery.report.outcome = RecoveryOutcome::Salvaged;
-    let manifest = ManifestFile::load(recovery.dir).ok().map(|(_, manifest, _)| manifest);
-    keep_aside(recovery, manifest.is_none())?;
-    let sources = sources(recovery, manifest.as_ref())?;
-    let batches = good_batches(&sources)?;
+    let manifest = match ManifestFile::load(recovery.dir) {
+        Ok((_, manifest, _)) => Some(manifest),
+        Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound) => None,
+        Err(error) => return Err(error),
+    };
+    aside::keep_aside(&**recovery.dir, manifest.as_ref())?;
+    let source::Kept { sources, named } = kept(recovery, manifest.as_ref())?;
+    let found = good_batches(&sources)?;
+    let mut known = known_offsets(manifest.as_ref(), &named, &found);
+    known.end = known.end.max(known_durable);
     let mut fresh = blank_manifest(recovery, manifest, &sources)?;
-    copy_all(recovery, &mut fresh, &sources, &batches)?;
-    let file = ManifestFile::replace(recovery.dir, &fresh)?;
-    drop(file);
+    copy_all(recovery, &mut fresh, known, &sources, &found)?;
+    drop(ManifestFile::replace(recovery.dir, &fresh)?);
+    aside::finished(&**recovery.dir);
     // From here on it is a partition like any other.
     let report = recovery.report.clone();
     let mut recovered = Recovery { dir: recovery.dir, options: recovery.options, report, changed: true }
@@ -65,129 +67,18 @@ pub(super) fn salvage(recovery: &mut Recovery<'_>) -> Result<Recovered> {
     Ok(recovered)
 }
 
-/// Renames what is there, so that nothing takes it for a part of the log or for a leftover.
-fn keep_aside(recovery: &mut Recovery<'_>, manifest_too: bool) -> Result<()> {
-    let dir = &**recovery.dir;
-    let entries = dir.list().map_err(|error| Error::io("list", dir.path(), error))?;
-    let names: BTreeSet<&String> = entries.iter().map(|entry| &entry.name).collect();
-    for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
-        let is_segment =
-            matches!(FileName::parse(&entry.name), Some(FileName::Log(_) | FileName::Next { .. }));
-        let is_lost_manifest = manifest_too && entry.name == MANIFEST;
-        if !is_segment && !is_lost_manifest {
-            continue;
-        }
-        let mut kept = format!("{KEPT}{}", entry.name);
-        while names.contains(&kept) {
-            kept.insert_str(0, KEPT);
-        }
-        dir.rename(&entry.name, &kept).map_err(|error| {
-            Error::io(format_args!("rename {} to", entry.name), &dir.path().join(&kept), error)
-        })?;
-    }
-    dir.sync().map_err(|error| Error::io("sync the directory", dir.path(), error))
-}
-
-/// The files that are kept aside and have a good header, in the order in which they were made.
-fn sources(recovery: &Recovery<'_>, manifest: Option<&Manifest>) -> Result<Vec<Source>> {
-    let dir = &**recovery.dir;
-    let mut sources = BTreeMap::new();
-    for entry in dir.list().map_err(|error| Error::io("list", dir.path(), error))? {
-        if entry.kind != EntryKind::File || !entry.name.starts_with(KEPT) {
-            continue;
-        }
-        let path = dir.path().join(&entry.name);
-        let file = dir.open(&entry.name, Access::Read).map_err(|error| Error::io("open", &path, error))?;
-        let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
-        let Ok(header) = read_header(&*file)? else { continue };
-        if manifest.is_some_and(|manifest| !super::is_ours(&header, manifest)) {
-            continue;
-        }
-        let end = match manifest {
-            None => len,
-            Some(manifest) => {
-                match manifest.segments.iter().find(|listed| listed.sequence == header.sequence) {
-                    Some(listed) if listed.state == SegmentState::Sealed => len.min(listed.end.to_u64()),
-                    Some(_) => len,
-                    // Deleted or cut off, or never listed: nothing of it was acknowledged here.
-                    None => continue,
-                }
-            }
-        };
-        sources.insert(header.sequence, Source { header, file, end });
-    }
-    Ok(sources.into_values().collect())
-}
-
-/// All good batches, by base offset. Where two files have the same offsets, the younger file counts: the older
-/// one was copied from, or cut off there.
-fn good_batches(sources: &[Source]) -> Result<BTreeMap<Offset, Found>> {
-    let mut batches: BTreeMap<Offset, Found> = BTreeMap::new();
-    for (at, source) in sources.iter().enumerate() {
-        let mut first = true;
-        search(source, at, &mut |base_offset, found| {
-            if std::mem::take(&mut first) {
-                let overlap = batches.split_off(&base_offset);
-                drop(overlap);
-            }
-            let follows = batches.last_key_value().is_none_or(|(_, last)| last.next_offset <= base_offset);
-            if follows {
-                batches.insert(base_offset, found);
-            }
-        })?;
-    }
-    Ok(batches)
-}
-
-/// Shows every good batch of a file to `each`, wherever it begins.
-fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -> Result<()> {
-    let track = source.track();
-    let mut at = u64::from(SEGMENT_HEADER_LEN);
-    while at < source.end {
-        let window = read_range(track, at, WINDOW_LEN)?;
-        if window.is_empty() {
-            break;
-        }
-        let window_end = at.saturating_add(window.len() as u64);
-        // A header that the window cuts is looked at in the next.
-        let last =
-            if window_end < source.end { window_end.saturating_sub(HEADER_LEN as u64) } else { window_end };
-        let window_at = at;
-        while at < last {
-            let skip = usize::try_from(at.saturating_sub(window_at)).unwrap_or(usize::MAX);
-            let batch = batch_at(track, at, window.get(skip..).unwrap_or_default())?;
-            let len = batch.map_or(1, |header| u64::from(header.length));
-            if let (Some(header), Ok(position)) = (batch, Position::try_from(at)) {
-                let (length, next_offset, leader_epoch) =
-                    (header.length, header.next_offset(), header.leader_epoch);
-                each(
-                    header.base_offset,
-                    Found { source: number, position, length, next_offset, leader_epoch },
-                );
-            }
-            at = at.saturating_add(len).next_multiple_of(8);
-        }
-    }
-    Ok(())
-}
-
-/// The good batch that begins with `head` at `at`, if one does.
-fn batch_at(track: Track<'_>, at: u64, head: &[u8]) -> Result<Option<BatchHeader>> {
-    let Ok(position) = Position::try_from(at) else { return Ok(None) };
-    let place = Place { salt: track.salt, position };
-    let len_max = u32::try_from(track.len.saturating_sub(at)).unwrap_or(u32::MAX);
-    if !looks_like_batch(head, place, len_max) {
-        return Ok(None);
-    }
-    let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
-    let bytes = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
-    Ok(read_batch(&bytes, place, len_max).ok().map(|(header, _)| header))
-}
-
-impl Source {
-    fn track(&self) -> Track<'_> {
-        Track { file: &*self.file, salt: self.header.salt, layout: self.header.layout, len: self.end }
-    }
+/// Where the log began and at least ended: by the manifest, by the files' names, by tail marks, by the batches.
+fn known_offsets(manifest: Option<&Manifest>, named: &[Offset], found: &Yield) -> Known {
+    let first_batch = found.batches.keys().next().copied();
+    let named = named.iter().copied();
+    let start = match manifest {
+        Some(manifest) => manifest.log_start,
+        None => named.clone().chain(first_batch).min().unwrap_or(found.marked),
+    };
+    let listed = manifest.iter().flat_map(|manifest| &manifest.segments);
+    let listed = listed.map(|entry| entry.end_offset).chain(manifest.map(|manifest| manifest.log_start));
+    let end = listed.chain(named).chain([found.marked, start]).max().unwrap_or(start);
+    Known { start, end }
 }
 
 /// What is known of the partition, without its segments.
@@ -196,20 +87,23 @@ fn blank_manifest(
     manifest: Option<Manifest>,
     sources: &[Source],
 ) -> Result<Manifest> {
+    let newest = sources.last();
+    let next_sequence = newest.map_or(0, |newest| newest.header.sequence.saturating_add(1));
     if let Some(manifest) = manifest {
-        return Ok(Manifest { segments: Vec::new(), ..manifest });
+        let next_sequence = next_sequence.max(manifest.next_sequence);
+        let generation = manifest.generation.saturating_add(1);
+        return Ok(Manifest { generation, next_sequence, segments: Vec::new(), ..manifest });
     }
-    let Some(newest) = sources.last() else {
+    let Some(newest) = newest else {
         let message = format!("{}: no segment with a good header is left", recovery.dir.path().display());
         return Err(Error::new(ErrorKind::Corrupt, message));
     };
-    let topic: TopicId = newest.header.topic;
     Ok(Manifest {
         generation: 1,
-        topic,
+        topic: newest.header.topic,
         partition: newest.header.partition,
         log_start: Offset::ZERO,
-        next_sequence: newest.header.sequence.saturating_add(1),
+        next_sequence,
         leader_epoch: 0,
         segments: Vec::new(),
         lost: Vec::new(),
@@ -220,21 +114,15 @@ fn blank_manifest(
 fn copy_all(
     recovery: &mut Recovery<'_>,
     manifest: &mut Manifest,
+    known: Known,
     sources: &[Source],
-    batches: &BTreeMap<Offset, Found>,
+    found: &Yield,
 ) -> Result<()> {
-    let known_start = manifest.log_start;
-    let mut expected = batches.keys().next().copied().unwrap_or(known_start);
-    if manifest.log_start < expected && manifest.log_start > Offset::ZERO {
-        manifest.lost.push(LostRange { from: manifest.log_start, to: expected });
-    } else if manifest.log_start < expected {
-        manifest.log_start = expected;
-    }
+    manifest.log_start = known.start;
+    // Batches that begin below the log start may end behind it.
+    let mut expected = found.batches.keys().next().map_or(known.start, |first| known.start.min(*first));
     let mut into: Option<(SegmentHeader, Offset, Copy)> = None;
-    for (base_offset, found) in batches {
-        if *base_offset > expected {
-            manifest.lost.push(LostRange { from: expected, to: *base_offset });
-        }
+    for (base_offset, found) in &found.batches {
         let is_full = into.as_ref().is_some_and(|(_, _, copy)| {
             copy.position().to_u64().saturating_add(u64::from(found.length))
                 > recovery.options.segment_bytes_max
@@ -243,6 +131,7 @@ fn copy_all(
         if *base_offset > expected || is_full {
             finish(manifest, into.take(), SegmentState::Sealed)?;
         }
+        manifest.lose(expected, *base_offset);
         let (_, _, copy) = match &mut into {
             Some(open) => open,
             None => into.insert(begin(recovery, manifest, *base_offset)?),
@@ -252,14 +141,35 @@ fn copy_all(
         }
         expected = found.next_offset;
     }
+    if known.end > expected {
+        finish(manifest, into.take(), SegmentState::Sealed)?;
+        manifest.lose(expected, known.end);
+        expected = known.end;
+    }
     let last = match into {
         Some(open) => Some(open),
         None => Some(begin(recovery, manifest, expected)?),
     };
-    finish(manifest, last, SegmentState::Open)?;
-    manifest.lost.sort_unstable_by_key(|range| range.from);
-    manifest.lost.dedup();
-    Ok(())
+    finish(manifest, last, SegmentState::Open)
+}
+
+impl Manifest {
+    /// Notes that the offsets from `from` to `to` (exclusive) are lost, with those that were lost before.
+    fn lose(&mut self, from: Offset, to: Offset) {
+        let mut range = LostRange { from: from.max(self.log_start), to };
+        if range.from >= range.to {
+            return;
+        }
+        self.lost.retain(|other| {
+            let touches = other.from <= range.to && range.from <= other.to;
+            if touches {
+                range = LostRange { from: range.from.min(other.from), to: range.to.max(other.to) };
+            }
+            !touches
+        });
+        self.lost.push(range);
+        self.lost.sort_unstable_by_key(|range| range.from);
+    }
 }
 
 fn begin(

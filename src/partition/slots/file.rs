@@ -153,7 +153,9 @@ impl<S: Slotted> SlotFile<S> {
         2 * u64::from(self.capacity)
     }
 
-    fn refuse_poisoned(&self) -> Result<()> {
+    /// # Errors
+    /// `Poisoned` when it is unknown what the next load finds.
+    pub(crate) fn refuse_poisoned(&self) -> Result<()> {
         match &self.state {
             State::Poisoned(cause) => {
                 let message = format!("the {} must be loaded again: {cause}", S::NAME);
@@ -204,8 +206,17 @@ impl<S: Slotted> SlotFile<S> {
     /// files a power cut leaves is right.
     fn move_to_new_file(&mut self, capacity: u32) -> Result<()> {
         write_new(&*self.dir, &self.current, capacity)?;
-        self.file =
-            put_in_place::<S>(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
+        let renamed = self.dir.rename(S::NEW_NAME, S::NAME);
+        if let Err(error) = renamed.map_err(|error| refused(&*self.dir, "rename", S::NEW_NAME, error)) {
+            // For want of room nothing was renamed; after any other failure it is not known.
+            if error.kind() != ErrorKind::NoSpace {
+                self.state = State::Poisoned(error.clone());
+            }
+            return Err(error);
+        }
+        self.file = sync_dir(&*self.dir)
+            .and_then(|()| open::<S>(&*self.dir, Access::ReadWrite))
+            .inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
         self.capacity = capacity;
         self.state = State::Good;
         Ok(())

@@ -1,0 +1,124 @@
+//! The end of a segment that somebody else writes: what was found of it so far, and what of that is proved.
+
+use crate::io::Dir;
+use crate::partition::manifest::{SegmentEntry, SegmentState};
+use crate::partition::recovery::SegmentFile;
+use crate::record::Place;
+use crate::segment::{
+    Checkpoint, IndexWriter, Opened, Segment, TAIL_MARK_LEN, TailMark, Track, read_range, walk,
+};
+use crate::sync::Publisher;
+use crate::{Error, Offset, Position, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// The end of a segment that is being written.
+#[derive(Debug)]
+pub(super) struct OpenEnd {
+    file: SegmentFile,
+    pub(super) segment: Arc<Segment>,
+    written: Publisher,
+    durable: Publisher,
+    index: IndexWriter,
+    pub(super) end: Checkpoint,
+    /// What the manifest says is synced; zero when it says nothing.
+    recovery_point: Position,
+    /// Whether anything says that all before this segment is synced.
+    pub(super) follows_synced: bool,
+    /// Batches that are not known to be synced: where they begin, and their first offset.
+    unproved: VecDeque<(Position, Offset)>,
+}
+
+impl OpenEnd {
+    pub(super) fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, end: Offset) -> Self {
+        let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
+        // From the first batch, not from the recovery point: the index must know all of it.
+        let end = Checkpoint::start(first_offset, 0, entry.last_append_time);
+        let (written, durable) =
+            (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
+        let index = IndexWriter::new(file.header.index_owner(first_offset));
+        let parts = file.parts(dir, first_offset, written.published(), durable.published());
+        let opened = Arc::new(Opened::new(file.file.clone(), None, 0));
+        let segment = Arc::new(Segment::open(parts, opened, index.index()));
+        let follows_synced = entry.state == SegmentState::Open;
+        let unproved = VecDeque::new();
+        let recovery_point = if follows_synced { entry.end } else { Position::ZERO };
+        Self {
+            file: file.clone(),
+            segment,
+            written,
+            durable,
+            index,
+            end,
+            recovery_point,
+            follows_synced,
+            unproved,
+        }
+    }
+
+    /// Whether nothing was found in it yet.
+    pub(super) fn is_blank(&self) -> bool {
+        self.segment.first_entry().position == self.end.position
+    }
+
+    /// A prepared segment begins where the one before it ends, wherever that is by now.
+    pub(super) fn begin_behind(&mut self, before: Checkpoint) {
+        if self.segment.first_offset() == before.next_offset {
+            return;
+        }
+        let first_offset = before.next_offset;
+        self.index = IndexWriter::new(self.file.header.index_owner(first_offset));
+        let (written, durable) = (self.written.published(), self.durable.published());
+        let parts = self.file.parts(self.segment.dir(), first_offset, written, durable);
+        let opened = Arc::new(Opened::new(self.file.file.clone(), None, 0));
+        self.segment = Arc::new(Segment::open(parts, opened, self.index.index()));
+        self.end = Checkpoint { position: self.end.position, ..before };
+    }
+
+    /// Walks from where it stopped; says whether there was more.
+    pub(super) fn walk_on(&mut self) -> Result<bool> {
+        let path = self.file.file.path().to_owned();
+        let len = self.file.file.len().map_err(|error| Error::io("read the size of", &path, error))?;
+        let file = self.file.clone();
+        let track = Track { len, ..file.track() };
+        let (index, unproved) = (&mut self.index, &mut self.unproved);
+        let found = walk(track, self.end, &mut |batch, at| {
+            index.push(batch.base_offset, at, batch.max_timestamp);
+            unproved.push_back((at, batch.base_offset));
+        })?;
+        let grew = found.end.position > self.end.position;
+        self.end = found.end;
+        self.written.advance(found.end.position.to_u64());
+        self.prove(found.furthest.max(self.recovery_point));
+        let mark = read_range(track, found.end.position.to_u64(), TAIL_MARK_LEN as usize)?;
+        let place = Place { salt: track.salt, position: found.end.position };
+        if let Ok(mark) = TailMark::decode(&mark, place) {
+            self.prove(mark.synced);
+        }
+        Ok(grew)
+    }
+
+    /// Notes that all before `synced` is synced.
+    pub(super) fn prove(&mut self, synced: Position) {
+        let synced = synced.min(self.end.position);
+        if synced == Position::ZERO {
+            return;
+        }
+        self.follows_synced = true;
+        while self.unproved.front().is_some_and(|(at, _)| *at < synced) {
+            self.unproved.pop_front();
+        }
+        if synced.to_u64() > self.durable.get() {
+            self.durable.advance(synced.to_u64());
+        }
+    }
+
+    /// End of the offsets that are synced.
+    pub(super) fn proved_offset(&self) -> Offset {
+        match self.unproved.front() {
+            _ if !self.follows_synced => Offset::ZERO,
+            Some((_, offset)) => *offset,
+            None => self.end.next_offset,
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Changes that cross one another: cuts while somebody waits, wakers that act, failures half seen.
+
+use annals::clock::ManualClock;
+use annals::io::{Failure, Fault, Op, SimDisk};
+use annals::{
+    Batch, BatchLimits, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record,
+    Retention, Timestamp,
+};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Longer than anything here takes, unless it hangs.
+const LONG: Duration = Duration::from_secs(10);
+
+fn options() -> PartitionOptions {
+    Partition::options().segment_bytes_max(16 << 10).batch_bytes_max(4 << 10).maintenance(Maintenance::Manual)
+}
+
+fn at(offset: u64) -> Offset {
+    Offset::new(offset).expect("a small offset")
+}
+
+/// Does `work` on a thread of its own, and panics when it hangs.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || drop(done.send(work())));
+    result.recv_timeout(LONG).expect("it neither hangs nor panics")
+}
+
+#[test]
+fn who_waits_for_what_was_truncated_hears_so() {
+    let kind = in_time(|| {
+        let log = options().open_in_memory().expect("memory has room");
+        let lost = log.append([Record::new("a")]);
+        let flushed = log.flush();
+        assert_eq!(log.truncate(Offset::ZERO).expect("it lies in the log"), Offset::ZERO);
+        assert_eq!(flushed.wait().expect_err("taken back").kind(), ErrorKind::Conflict);
+        lost.wait().expect_err("taken back").kind()
+    });
+    assert_eq!(kind, ErrorKind::Conflict);
+}
+
+#[test]
+fn a_record_in_the_place_of_a_truncated_one_does_not_answer_for_it() {
+    let log = options().open_in_memory().expect("memory has room");
+    log.append([Record::new("kept")]).wait().expect("it fits");
+    let kept = log.append([Record::new("kept too")]);
+    let lost = log.append([Record::new("a")]);
+    log.truncate(at(2)).expect("it lies in the log");
+    log.append([Record::new("b"), Record::new("c")]).wait().expect("it fits");
+    assert_eq!(kept.wait().expect("it was not cut off").base_offset(), at(1));
+    assert_eq!(lost.wait().expect_err("it was").kind(), ErrorKind::Conflict);
+}
+
+#[test]
+fn demand_for_what_was_truncated_is_dropped() {
+    in_time(|| {
+        let log = options().open_in_memory().expect("memory has room");
+        let mut lost = Box::pin(log.append([Record::new("a")]));
+        let never = log.append([Record::new("b")]);
+        assert!(poll(lost.as_mut(), Waker::noop()).is_pending());
+        log.truncate(Offset::ZERO).expect("it lies in the log");
+        drop(never);
+        log.maintain().expect("nothing is due");
+        let Poll::Ready(Err(error)) = poll(lost.as_mut(), Waker::noop()) else { panic!("it is over") };
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    });
+}
+
+#[test]
+fn waiting_for_the_end_goes_on_after_a_truncation() {
+    in_time(|| {
+        let log = options().open_in_memory().expect("memory has room");
+        log.append_with(Durability::Written, [Record::new("a")]).wait().expect("it fits");
+        let mut passed = Box::pin(log.wait_past(at(0)));
+        assert!(poll(passed.as_mut(), Waker::noop()).is_pending());
+        log.truncate(Offset::ZERO).expect("it lies in the log");
+        assert!(poll(passed.as_mut(), Waker::noop()).is_pending(), "there is nothing any more");
+        log.append_with(Durability::Written, [Record::new("b")]).wait().expect("it fits");
+        assert!(poll(passed.as_mut(), Waker::noop()).is_pending(), "not durable yet");
+        log.maintain().expect("nothing fails");
+        assert!(poll(passed.as_mut(), Waker::noop()).is_ready());
+    });
+}
+
+/// Does something when it wakes.
+struct Act<T>(Mutex<Option<T>>, fn(T));
+
+impl<T: Send + 'static> Wake for Act<T> {
+    fn wake(self: Arc<Self>) {
+        let taken = self.0.lock().expect("nobody panics").take();
+        if let Some(taken) = taken {
+            (self.1)(taken);
+        }
+    }
+}
+
+#[test]
+fn a_waker_may_do_anything() {
+    let acts: [fn(Partition); 4] = [
+        |log| drop(log.stats()),
+        |log| log.append_with(Durability::Written, [Record::new("b")]).wait().map(drop).unwrap_or_default(),
+        |log| log.delete_records(log.durable_offset()).unwrap_or_default(),
+        |log| log.close().expect("nothing fails"),
+    ];
+    let changes: [fn(&Partition); 3] = [
+        |log| drop(log.truncate(Offset::ZERO)),
+        |log| drop(log.close()),
+        |log| drop(log.delete_records(at(1))),
+    ];
+    for act in acts {
+        for change in changes {
+            in_time(move || {
+                let log = options().open_in_memory().expect("memory has room");
+                let waker: Waker = Arc::new(Act(Mutex::new(Some(log.clone())), act)).into();
+                let mut appended = pin!(log.append([Record::new("a")]));
+                assert!(poll(appended.as_mut(), &waker).is_pending());
+                change(&log);
+                assert!(poll(appended.as_mut(), Waker::noop()).is_ready());
+            });
+        }
+    }
+}
+
+#[test]
+fn a_waker_that_goes_with_its_last_place_takes_other_places_along() {
+    in_time(|| {
+        let log = options().open_in_memory().expect("memory has room");
+        let mut first = Box::pin(log.append([Record::new("a")]));
+        let mut second = Box::pin(log.append([Record::new("b")]));
+        assert!(poll(second.as_mut(), Waker::noop()).is_pending());
+        let waker: Waker = Arc::new(Act(Mutex::new(Some(second)), drop)).into();
+        assert!(poll(first.as_mut(), &waker).is_pending());
+        drop(waker);
+        drop(first);
+    });
+}
+
+#[test]
+fn what_becomes_durable_by_closing_is_acknowledged() {
+    let log = options().open_in_memory().expect("memory has room");
+    let mut appended = Box::pin(log.append([Record::new("a")]));
+    assert!(poll(appended.as_mut(), Waker::noop()).is_pending());
+    log.close().expect("nothing fails");
+    assert!(appended.as_mut().get_mut().wait_for(LONG).expect("it is durable").is_some());
+    assert_eq!(log.maintain().expect_err("closed").kind(), ErrorKind::Closed);
+    assert_eq!(log.stats().durable_offset, at(1));
+}
+
+#[test]
+fn a_reopened_partition_answers_its_waiters() {
+    let disk = SimDisk::new();
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    let before = log.append([Record::new("a")]);
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+    assert!(log.append([Record::new("b")]).wait().is_err());
+    assert!(log.append([Record::new("c")]).wait().is_err());
+    disk.clear_faults();
+    log.reopen().expect("the disk is well again");
+    before.wait().expect("it was copied and synced");
+    log.append([Record::new("d")]).wait().expect("it takes writes again");
+}
+
+/// Batches of later leaders in the new segment, before the one before it is sealed in the manifest.
+#[test]
+fn leader_epochs_that_grow_during_a_roll_are_recovered() {
+    let disk = SimDisk::new();
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    let append = |epoch: u32| {
+        let value = vec![b'x'; 1_000];
+        let limits = BatchLimits::new(4 << 10).expect("a limit");
+        let batch = Batch::from_records([Record::new(&value)], Timestamp::from_millis(1), limits)
+            .and_then(|batch| batch.with_base_offset(log.log_end_offset()))
+            .expect("one record")
+            .with_leader_epoch(epoch);
+        log.append_batch(&batch).wait().expect("there is room");
+    };
+    while log.segments().len() < 2 {
+        append(3);
+    }
+    append(3);
+    append(5);
+    log.maintain().expect("nothing fails");
+    append(5);
+    let end = log.log_end_offset();
+    let killed = disk.kill();
+    drop(log);
+    let log = options().open_in(killed.root()).expect("the log is whole");
+    assert_eq!(log.log_end_offset(), end);
+    assert_eq!(log.recovery_report().rows, [7]);
+}
+
+#[test]
+fn a_full_disk_does_not_keep_retention_from_making_room() {
+    let disk = SimDisk::new();
+    let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
+    let log = options()
+        .retention(Retention::Age(Duration::from_secs(60)))
+        .clock(clock.clone())
+        .open_in(disk.root())
+        .expect("the disk is well");
+    while log.segments().len() < 4 {
+        log.append_with(Durability::Written, [Record::new(&[7; 500])]).wait().expect("there is room");
+    }
+    log.flush().wait().expect("nothing fails");
+    clock.advance(Duration::from_secs(61));
+    log.append([Record::new("fresh")]).wait().expect("there is room");
+    disk.inject(Fault::new(Failure::NoSpace).on(Op::Allocate).for_ever());
+    for _ in 0..3 {
+        drop(log.maintain());
+    }
+    assert!(log.log_start_offset() > Offset::ZERO, "nothing was deleted: {:?}", log.stats());
+}
+
+fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(waker))
+}

@@ -1,0 +1,64 @@
+//! What went wrong once, each named for the promise it broke.
+
+use annals::io::{Failure, Fault, Op, SimDisk};
+use annals::{Durability, ErrorKind, Maintenance, Offset, Partition, Record};
+use std::sync::Arc;
+use std::thread;
+
+/// A receipt that was taken before a failed sync, and asked only after the partition was reopened, found its
+/// goal beyond the log end and led one sync after the other for ever; and once others had taken its offset, it
+/// said that its record was durable.
+#[test]
+fn a_receipt_from_before_a_reopen_never_speaks_of_other_records() {
+    let disk = SimDisk::new();
+    let log = Partition::options()
+        .maintenance(Maintenance::Manual)
+        .seed(1)
+        .open_in(disk.root())
+        .expect("a fresh disk");
+    let early = log.append([Record::new("early")]);
+    let late = log.append([Record::new("late")]);
+    disk.set_failed_sync(annals::io::FailedSync::CacheReverts);
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+    assert_eq!(late.wait().expect_err("the sync fails").kind(), ErrorKind::Io);
+    disk.clear_faults();
+    log.reopen().expect("the disk is well again");
+    assert_eq!(log.log_end_offset(), Offset::ZERO, "the cache lost what was not synced");
+
+    log.append([Record::new("other")]).wait().expect("the disk is well again");
+    assert_eq!(early.wait().expect_err("its record is gone").kind(), ErrorKind::Conflict);
+    log.close().expect("the disk is well again");
+}
+
+/// An append that rolled while the partition was being closed left a manifest without the segment before.
+#[test]
+fn closing_beside_appends_loses_nothing_and_answers_rightly() {
+    for round in 0..20 {
+        let disk = SimDisk::new();
+        let options = || Partition::options().segment_bytes_max(16 << 10).batch_bytes_max(4 << 10);
+        let log = options().open_in(disk.root()).expect("a fresh disk");
+        let value = Arc::new("x".repeat(900));
+        let writers: Vec<_> = (0..2)
+            .map(|_| {
+                let (log, value) = (log.clone(), value.clone());
+                thread::spawn(move || {
+                    let mut durable = 0;
+                    while let Ok(appended) =
+                        log.append_with(Durability::Durable, [Record::new(&*value)]).wait()
+                    {
+                        durable = appended.next_offset().get();
+                    }
+                    durable
+                })
+            })
+            .collect();
+        while log.log_end_offset() < Offset::from(20 + round * 3) {
+            thread::yield_now();
+        }
+        log.close().expect("nothing fails");
+        let durable = writers.into_iter().map(|writer| writer.join().expect("no panic")).max();
+        let again = options().open_in(disk.root()).expect("it was closed well");
+        assert!(again.log_end_offset().get() >= durable.unwrap_or(0), "round {round}");
+        assert_eq!(again.recovery_report().rows, [7], "round {round}: a clean close leaves nothing to do");
+    }
+}

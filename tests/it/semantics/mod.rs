@@ -1,0 +1,134 @@
+//! SEMANTICS 1 to 23, a module for each chapter, and what the handles promise besides.
+//!
+//! ```text
+//!     reads ── visibility ── time ── segments      the numbered promises (docs/promises.md)
+//!     handle ── follower                           waiting, waking, closing; reading beside a writer
+//! ```
+//!
+//! Most run on the simulated disk, with manual maintenance and a clock that stands still: so nothing happens
+//! but what the test does.
+
+mod follower;
+mod handle;
+mod reads;
+mod segments;
+mod time;
+mod visibility;
+
+use annals::clock::ManualClock;
+use annals::io::SimDisk;
+use annals::{
+    Durability, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Reader, Record, Result,
+    Timestamp,
+};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// What a segment may take in these tests.
+const SEGMENT_BYTES: u64 = 16 << 10;
+/// When these tests begin: some day in 2020.
+const START: Timestamp = Timestamp::from_millis(1_600_000_000_000);
+
+/// Small segments, due work done by hand.
+fn options(clock: &ManualClock) -> PartitionOptions {
+    Partition::options()
+        .segment_bytes_max(SEGMENT_BYTES)
+        .batch_bytes_max(8 << 10)
+        .maintenance(Maintenance::Manual)
+        .clock(clock.clone())
+        .seed(7)
+}
+
+/// A new partition on a simulated disk.
+fn sim() -> (SimDisk, ManualClock, Partition) {
+    let (disk, clock) = (SimDisk::new(), ManualClock::new(START));
+    let log = options(&clock).open_in(disk.root()).expect("an empty disk can be opened");
+    (disk, clock, log)
+}
+
+/// Opens what is on `disk`.
+fn reopen(disk: &SimDisk, clock: &ManualClock) -> Partition {
+    options(clock).open_in(disk.root()).expect("what a crash left can be opened")
+}
+
+/// The value that these tests append as number `number`, `len` bytes long.
+fn value(number: u64, len: usize) -> Vec<u8> {
+    let mut value = number.to_string().into_bytes();
+    value.resize(len.max(value.len()), b'.');
+    value
+}
+
+/// Appends values with these numbers, one a batch, as durable as `level` says.
+fn append(log: &Partition, level: Durability, numbers: std::ops::Range<u64>, len: usize) {
+    for number in numbers {
+        let appended =
+            log.append_with(level, [Record::new(&value(number, len))]).wait().expect("there is room");
+        assert_eq!(appended.base_offset().get(), number, "these tests count offsets and values alike");
+    }
+}
+
+/// Offsets and values of all that `reader` shows.
+fn drain(reader: &mut Reader) -> Result<Vec<(u64, Vec<u8>)>> {
+    let mut found = Vec::new();
+    for records in reader {
+        found.extend(records?.iter().map(|record| (record.offset().get(), record.value().to_vec())));
+    }
+    Ok(found)
+}
+
+/// The offsets from `from` on that a reader at `level` sees.
+fn offsets(log: &Partition, level: ReadLevel, from: u64) -> Vec<u64> {
+    let found = drain(&mut log.read(at(from)).level(level)).expect("the log can be read");
+    found.into_iter().map(|(offset, _)| offset).collect()
+}
+
+fn at(number: u64) -> Offset {
+    Offset::new(number).expect("these tests stay far below the largest offset")
+}
+
+/// Counts how often it was woken.
+#[derive(Default)]
+struct Alarm(AtomicU64);
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl Alarm {
+    fn rang(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// Polls `future` once, to be told through this.
+    fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
+        let waker = Waker::from(self.clone());
+        Pin::new(future).poll(&mut Context::from_waker(&waker))
+    }
+}
+
+/// A thread as an executor: polls when woken, and never in between.
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    struct Thread(std::thread::Thread);
+    impl Wake for Thread {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Thread(std::thread::current())));
+    let patience = std::time::Instant::now() + PATIENCE;
+    loop {
+        if let Poll::Ready(output) = Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park_timeout(PATIENCE);
+        assert!(std::time::Instant::now() < patience, "a future was not woken for {PATIENCE:?}");
+    }
+}
+
+/// How long a test waits for what must come without anything else happening.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
