@@ -16,6 +16,7 @@ mod faults_run;
 mod honest_simulation;
 mod interplay;
 mod loop_disk;
+mod many_partitions;
 mod model;
 mod proof;
 mod regressions;
