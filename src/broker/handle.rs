@@ -88,7 +88,9 @@ impl Broker {
     /// - `InvalidInput`: the name is not one a topic can have (1 to 249 of `A-Z a-z 0-9 . _ -`, neither `.` nor
     ///   `..`, nor a file of the broker), or an option is outside its bounds.
     /// - `NoSpace`: there is no room. Nothing of it is left.
-    /// - `TooLarge`: there are too many topics. `Poisoned`, `Closed`, `Io`.
+    /// - `TooLarge`: there are too many topics. `Closed`, `Io`.
+    /// - `Poisoned`: an earlier change of topics failed, and what the catalog on the disk says is not known:
+    ///   open the broker again.
     pub fn create_topic(&self, name: &str, options: TopicOptions) -> Result<Topic> {
         self.core().create_topic(name, &options)
     }
@@ -121,7 +123,7 @@ impl Broker {
     /// same name has nothing of it. Blocks.
     ///
     /// # Errors
-    /// - `NotFound`: there is no such topic. `Closed`.
+    /// - `NotFound`: there is no such topic. `Closed`. `Poisoned` as for [`Broker::create_topic`].
     /// - Any other: it is gone if [`Broker::topic`] says so; what could not be removed of its files is removed
     ///   when the broker is opened the next time, or before a topic of this name is created.
     pub fn delete_topic(&self, name: &str) -> Result<()> {

@@ -9,7 +9,8 @@ use super::slot::{PartitionSlot, SlotStats};
 use super::topic_partition::TopicPartition;
 use crate::sync::{Mutex, OnceLock, RwLock};
 use crate::{
-    Error, ErrorKind, Maintenance, Partition, PartitionOptions, RecoveryReport, Result, Retention, TopicId,
+    Error, ErrorKind, Maintenance, Partition, PartitionOptions, ReadMode, RecoveryReport, Result, Retention,
+    TopicId, WriteMode,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -175,9 +176,10 @@ impl SharedTopic {
         self.home.open_partition(&self.name, (self.id, number), self.options())
     }
 
-    /// Opens a partition for a moment: no thread is told of it.
+    /// Opens a partition for a moment: no thread is told of it, and nothing is mapped.
     pub(super) fn look_at_partition(&self, number: u32) -> Result<Partition> {
         let options = self.options().maintenance(Maintenance::Manual);
+        let options = options.write_mode(WriteMode::Pwrite).read_mode(ReadMode::Pread);
         self.home.open_partition(&self.name, (self.id, number), options)
     }
 

@@ -21,9 +21,11 @@
 )]
 
 mod file;
+mod pair;
 mod slot;
 
-pub(crate) use file::{SlotFile, SlotReport, load_read_only};
+pub(crate) use file::SlotFile;
+pub(crate) use pair::{SlotReport, load_read_only};
 pub(crate) use slot::SlotFlaw;
 #[cfg(test)]
 pub(crate) use slot::{CAPACITY_MAX, Slot};

@@ -142,4 +142,6 @@ impl Slotted for Catalog {
 }
 
 #[cfg(test)]
+mod documented;
+#[cfg(test)]
 mod tests;

@@ -17,7 +17,7 @@ fn topic(name: &str, id: u8) -> TopicEntry {
     }
 }
 
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     let odd = TopicSettings {
         segment_bytes_max: 1 << 20,
         segment_age_max: Duration::from_millis(1_234),
