@@ -29,6 +29,7 @@ mod options;
 mod policy;
 mod reader;
 mod recovery;
+mod recovery_point;
 mod removal;
 mod resting;
 mod retention;

@@ -79,7 +79,10 @@ impl Upkeep {
 
     /// Has the thread look for what is due. Never blocks.
     pub(crate) fn call(&self) {
+        // A look first: whoever calls has changed something under a lock that the thread takes after it began to
+        // answer. So a call that is seen to be under way will find that change.
         if let Some(line) = self.line.get()
+            && !self.called.load(Ordering::Acquire)
             && !self.called.swap(true, Ordering::AcqRel)
         {
             line.thread.send(Call::Look(line.chore.clone()));

@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod bad_input;
 mod basics;
 mod broker;
 mod broker_crash;
@@ -18,6 +19,10 @@ mod interplay;
 mod loop_disk;
 mod many_partitions;
 mod model;
+mod open_time;
+#[cfg(annals_planted)]
+mod planted;
 mod proof;
+mod real_disk;
 mod regressions;
 mod semantics;

@@ -37,6 +37,7 @@ fn the_catalog_is_as_written() {
     let one = Catalog { topics: catalog().topics.drain(1..2).collect(), ..Catalog::default() };
     assert_eq!(one.encoded_len(), 40 + ends(&topic).expect("a topic has fields") + "orders".len());
     let bytes = one.encode(4096);
+    assert!(bytes.starts_with(b"ANNALCAT") && PAGE.contains("| `ANNALCAT` | catalog slot |"));
     let number = |start: usize, fields: &[(usize, &str)], name: &str| {
         let at = fields.iter().position(|(_, field)| *field == name).expect("the page names the field");
         let range = start + fields[at - 1].0..start + fields[at].0;

@@ -205,8 +205,7 @@ fn codes_and_names_that_never_were_are_refused() {
     let good = catalog().encode(4096);
     // Count, zero, retention, timestamps, durability, read level, state, name's length, zero, name.
     let first = 40;
-    let wrong =
-        [(32, 200), (36, 1), (20, 7), (100 + 0, 4), (101, 2), (102, 2), (103, 2), (104, 2), (105, 255)];
+    let wrong = [(32, 200), (36, 1), (20, 7), (100, 4), (101, 2), (102, 2), (103, 2), (104, 2), (105, 255)];
     let wrong = wrong.into_iter().chain([(106, 1), (108, b'/'), (first + 40, 1), (4000, 1)]);
     for (at, byte) in wrong {
         let mut bad = good.clone();
