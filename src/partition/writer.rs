@@ -236,6 +236,9 @@ impl Shared {
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
+        if planted(Bug::PublishBeforeStore) {
+            self.end.store(end.next_offset.saturating_add(batch.offset_count()).get());
+        }
         if let Err(error) = writer.active.append(batch, times, epoch, now) {
             self.poison_locked(&mut writer, &error);
             drop(writer);
