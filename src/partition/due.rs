@@ -18,14 +18,19 @@ impl Shared {
         self.next_due()
     }
 
-    /// Does all that is due: syncs, seals, prepares, reserves, deletes.
+    /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
         self.writer.lock().usable(self)?;
         // A full disk must not keep retention from making room on it: all is tried, and the first error told.
-        let tried =
-            [self.reserve_if_due(), self.seal_previous(), self.prepare_if_due(), self.enforce_retention()];
+        let tried = [
+            self.reserve_if_due(),
+            self.seal_previous(),
+            self.advance_recovery_point(),
+            self.prepare_if_due(),
+            self.enforce_retention(),
+        ];
         tried.into_iter().collect()
     }
 
@@ -52,13 +57,14 @@ impl Shared {
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();
-            // Nothing was appended since the last step, so that an idle partition takes no more; and nobody appends
-            // to a poisoned log.
+            // Called by an append, so that an idle partition takes no more. Nobody appends to a poisoned log.
             if !std::mem::take(&mut writer.reserve_called) || writer.usable(self).is_err() {
                 return Ok(());
             }
             match writer.active.reserve_due(now) {
-                Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
+                Some(to)
+                    if self.fits_cap(&writer, to.saturating_sub(writer.active.opened().disk_bytes())) =>
+                {
                     Some((writer.active.opened().clone(), to))
                 }
                 _ => None,

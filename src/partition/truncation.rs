@@ -59,14 +59,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::OutOfRange, format!("offset {to}: the log has no segment")));
         };
         let last_append_time = writer.active.end().last_append_time;
-        let mut end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
-        if end.next_offset == segment.first_offset()
-            && let Some(before) = at.checked_sub(1).and_then(|before| view.segments.get(before))
-        {
-            // Nothing of this segment stays, so the leader epoch is that of the last batch before it.
-            let start = Checkpoint::start(before.first_offset(), 0, last_append_time);
-            end.leader_epoch = walk_to(before, start, end.next_offset)?.leader_epoch;
-        }
+        let end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
         if end.next_offset < view.log_start {
             // The cut goes through a batch whose first records were deleted: nothing at all is left.
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);
@@ -101,8 +94,8 @@ impl Shared {
         admin.manifest = changed;
         let epoch = admin.manifest.leader_epoch;
         let mut fresh = prepared.begin(end, epoch, cut.end.last_append_time);
-        let start = fresh.end().position;
-        fresh.advance_durable(start);
+        let start = *fresh.end();
+        fresh.advance_durable(&start);
         let gone = self.install(writer, fresh, cut);
         // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
         gone.iter().for_each(|segment| drop(self.unlink(segment)));
@@ -115,6 +108,7 @@ impl Shared {
         let end = cut.end.next_offset;
         let added = fresh.segment().clone();
         let cut_segment = cut.through.map(|(segment, end)| (segment.sequence(), cut_short(&segment, &end)));
+        writer.recovery_point = fresh.end().position;
         writer.active = fresh;
         writer.unsynced_since = None;
         let mut gone = Vec::new();
@@ -141,9 +135,9 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
     let (salt, layout) = (segment.salt(), segment.layout());
     let mut stop = segment.written();
     let track = Track { file: &*opened.file, salt, layout, len: stop.to_u64() };
-    let whole = walk(track, start, &mut |batch, at| {
-        if batch.next_offset() > to {
-            stop = stop.min(at);
+    let whole = walk(track, start, &mut |step| {
+        if step.header.next_offset() > to {
+            stop = stop.min(step.position);
         }
     })?;
     if whole.end.position < stop {
@@ -157,7 +151,7 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     let track = Track { len: stop.to_u64(), ..track };
-    Ok(walk(track, start, &mut |_, _| {})?.end)
+    Ok(walk(track, start, &mut |_| {})?.end)
 }
 
 /// The same file as a segment that ends earlier.

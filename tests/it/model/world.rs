@@ -493,7 +493,7 @@ impl World {
             return Ok(());
         }
         let shape = Shape { value: Some(1), key: None, headers: 0, stamp: None };
-        let mut made = self.make(&[shape.clone()], self.settings.timestamps);
+        let mut made = self.make(std::slice::from_ref(&shape), self.settings.timestamps);
         let appended = text(self.log().append(records(&made, &[shape])).wait())?;
         let found = self.log().read(appended.base_offset()).next();
         let found = text(found.ok_or("nothing is there to read").map_err(str::to_owned)?)?;
@@ -562,7 +562,8 @@ impl World {
         self.open()?;
         let end = self.log().log_end_offset().get();
         hold!(end >= durable, "{durable} was durable, and the log ends at {end}");
-        if end < self.end {
+        let is_cut = end < self.end;
+        if is_cut {
             let is_border = end == self.start || self.records.values().any(|record| record.next == end);
             hold!(is_border, "the log ends at {end}, inside a batch");
             self.forget_beyond(end);
