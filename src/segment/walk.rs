@@ -66,17 +66,18 @@ pub(crate) fn walk(track: Track<'_>, from: Checkpoint, each: &mut dyn FnMut(Step
             walk.stop = Stop::End;
             return Ok(walk);
         }
-        let (header, bytes, next) = match window.batch(at)? {
-            Ok(found) => found,
+        let good = window.batch(at)?.and_then(|header| {
+            follows(&walk.end, &header, track.layout)?;
+            Ok((header, end_of(&header, at)?))
+        });
+        let (header, next) = match good {
+            Ok(good) => good,
             Err(flaw) => {
                 walk.stop = Stop::Flaw(flaw);
                 return Ok(walk);
             }
         };
-        if let Err(flaw) = follows(&walk.end, &header, track.layout) {
-            walk.stop = Stop::Flaw(flaw);
-            return Ok(walk);
-        }
+        let bytes = window.bytes_of(&header, at);
         each(Step { header: &header, position: at, before: &walk.end, bytes });
         walk.furthest = walk.furthest.max(header.synced);
         walk.end = walk.end.behind(&header, next);
@@ -120,6 +121,13 @@ fn follows(end: &Checkpoint, batch: &BatchHeader, layout: Layout) -> Result<(), 
     Ok(())
 }
 
+/// Where the batch behind the one at `at` begins.
+fn end_of(header: &BatchHeader, at: Position) -> Result<Position, Flaw> {
+    let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
+    let len = usize::try_from(header.length).map_err(|_| beyond)?;
+    at.checked_add(len).and_then(Position::checked_align).ok_or(beyond)
+}
+
 /// A part of the file in memory.
 struct Window<'a> {
     track: Track<'a>,
@@ -133,26 +141,31 @@ impl<'a> Window<'a> {
         Self { track, buf: Vec::new(), start: 0 }
     }
 
-    /// The batch at `at`, its bytes, and where the next one begins.
-    fn batch(&mut self, at: Position) -> Result<Result<(BatchHeader, &[u8], Position), Flaw>> {
+    /// The header of the batch at `at`, which is wholly in the window then.
+    fn batch(&mut self, at: Position) -> Result<Result<BatchHeader, Flaw>> {
         if self.from(at).len() < HEADER_LEN {
             self.fill(at, WINDOW_LEN)?;
         }
+        match self.verified(at) {
+            Err(Flaw::Incomplete { needed }) => {
+                self.fill(at, needed.max(WINDOW_LEN))?;
+                Ok(self.verified(at))
+            }
+            found => Ok(found),
+        }
+    }
+
+    fn verified(&self, at: Position) -> Result<BatchHeader, Flaw> {
         let left = self.track.len.saturating_sub(at.to_u64());
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         let place = Place { salt: self.track.salt, position: at };
-        // Large windows make it rare that a batch is cut off by the end of one.
-        let mut header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
-        if let Err(Flaw::Incomplete { needed }) = header {
-            self.fill(at, needed.max(WINDOW_LEN))?;
-            header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
-        }
-        Ok(header.and_then(|header| {
-            let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
-            let len = usize::try_from(header.length).map_err(|_| beyond)?;
-            let next = at.checked_add(len).and_then(Position::checked_align).ok_or(beyond)?;
-            Ok((header, self.from(at).get(..len).ok_or(beyond)?, next))
-        }))
+        read_batch(self.from(at), place, len_max).map(|(header, _)| header)
+    }
+
+    /// The bytes of a batch that was found at `at`.
+    fn bytes_of(&self, header: &BatchHeader, at: Position) -> &[u8] {
+        let len = usize::try_from(header.length).unwrap_or(usize::MAX);
+        self.from(at).get(..len).unwrap_or_default()
     }
 
     /// What of the window lies at and behind `at`.

@@ -194,7 +194,7 @@ fn the_child_that_is_killed() {
 
 /// Bytes that the disk under the temporary directory has free.
 fn free_bytes() -> u64 {
-    rustix::fs::statvfs(&std::env::temp_dir()).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
+    rustix::fs::statvfs(std::env::temp_dir()).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
 }
 
 /// After a kill, all that was synced behind the recovery point has to be walked. So that point is moved along
