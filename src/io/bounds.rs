@@ -15,16 +15,16 @@ pub(super) fn end_of(len: usize, position: u64) -> io::Result<u64> {
     end.ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }
 
-/// Checks the arguments of `map` against the present `len`; returns how much counts as reserved.
+/// Checks the arguments of `map` against the present `len`.
 ///
 /// # Errors
 /// `InvalidInput` unless `published <= len`, `published <= capacity` and `capacity > 0`.
-pub(super) fn check_map(published: u64, capacity: u64, len: u64) -> io::Result<u64> {
+pub(super) fn check_map(published: u64, capacity: u64, len: u64) -> io::Result<()> {
     if capacity == 0 || published > capacity || published > len {
         let text = format!("cannot map {capacity} bytes with {published} published: the file has {len}");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
-    Ok(len.min(capacity))
+    Ok(())
 }
 
 /// # Errors

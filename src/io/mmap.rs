@@ -33,12 +33,12 @@ pub(super) fn map(
     published: u64,
     capacity: u64,
 ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
-    let reserved = bounds::check_map(published, capacity, file.metadata()?.len())?;
+    bounds::check_map(published, capacity, file.metadata()?.len())?;
     let held = WriterSlot::take(slot)?;
     let map = MmapOptions::new().len(to_usize(capacity)?).map_raw(&**file)?;
     let publisher = Publisher::new(published);
+    let reserved = AtomicU64::new(published);
     let (file, published) = (Arc::clone(file), publisher.published());
-    let reserved = AtomicU64::new(reserved);
     let reader = Arc::new(Reader { map, file, published, reserved, growth: Mutex::new(()) });
     Ok((Box::new(Writer { publisher, shared: Arc::clone(&reader), _held: held }), reader))
 }

@@ -159,8 +159,8 @@ pub trait File: fmt::Debug + Send + Sync {
     fn sync(&self) -> io::Result<()>;
 
     /// Maps the first `capacity` bytes, which may reach beyond the end of the file, for one writer and many
-    /// readers. The bytes up to `published` are what is in the file already; the bytes up to the file's
-    /// present length count as reserved.
+    /// readers. The bytes up to `published` are what is in the file already. Nothing beyond them counts as
+    /// reserved, however long the file is: space that was given back leaves the length as it was.
     ///
     /// # Errors
     /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`. `InvalidInput` unless

@@ -96,6 +96,7 @@ suite! {
     a_map_publishes_to_readers_and_to_the_file
     a_map_grows_into_what_is_reserved
     a_map_refuses_what_does_not_fit
+    a_map_trusts_no_space_that_may_have_been_given_back
     a_sealed_map_reads_all_of_it
     a_map_outlives_name_and_handle
     readers_follow_a_writer_in_another_thread
@@ -310,8 +311,19 @@ fn a_map_refuses_what_does_not_fit(dir: Arc<dyn Dir>) {
     assert_eq!(file.map(100, 99).unwrap_err().kind(), InvalidInput);
     assert_eq!(file.map(0, 0).unwrap_err().kind(), InvalidInput);
     assert_eq!(file.map_read(101).unwrap_err().kind(), UnexpectedEof);
-    let (_, reader) = file.map(50, 60).unwrap();
-    assert_eq!(reader.reserved(), 60);
+}
+
+fn a_map_trusts_no_space_that_may_have_been_given_back(dir: Arc<dyn Dir>) {
+    let file = dir.create("a").unwrap();
+    write_all(&*file, &[7; 100], 0).unwrap();
+    file.allocate(0, 1 << 20).unwrap();
+    file.punch(4_096, 1 << 20).unwrap();
+    let Some((mut writer, reader)) = map(&*file, 100, 1 << 20) else { return };
+    assert_eq!(reader.reserved(), 100);
+    reader.reserve(9_000).unwrap();
+    writer.append(&[8; 8_900], 100);
+    file.sync().unwrap();
+    assert!(file.allocated_bytes().unwrap() >= 9_000);
 }
 
 fn a_sealed_map_reads_all_of_it(dir: Arc<dyn Dir>) {

@@ -57,13 +57,14 @@ impl Shared {
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();
-            writer.reserve_called = false;
-            // Nobody appends to a poisoned log; what is reserved for nobody is only in the way.
-            if writer.usable(self).is_err() {
+            // Called by an append, so that an idle partition takes no more. Nobody appends to a poisoned log.
+            if !std::mem::take(&mut writer.reserve_called) || writer.usable(self).is_err() {
                 return Ok(());
             }
             match writer.active.reserve_due(now) {
-                Some(to) if self.fits_cap(&writer, to.saturating_sub(writer.active.reserved())) => {
+                Some(to)
+                    if self.fits_cap(&writer, to.saturating_sub(writer.active.opened().disk_bytes())) =>
+                {
                     Some((writer.active.opened().clone(), to))
                 }
                 _ => None,

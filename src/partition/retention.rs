@@ -80,6 +80,13 @@ impl RetentionClock {
         Self { wall, monotonic }
     }
 
+    /// The append time to note for now: not earlier than the time that has passed allows, so that a clock that
+    /// is set back for a while makes nothing old. One that is ahead is followed, and does no harm: see
+    /// [`expired`].
+    pub(crate) fn stamp(&self, wall: Timestamp, monotonic: Duration) -> Timestamp {
+        wall.max(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
+    }
+
     /// The present, as far as both clocks agree on it.
     pub(crate) fn now(&self, wall: Timestamp, monotonic: Duration) -> Timestamp {
         wall.min(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
@@ -143,6 +150,13 @@ mod tests {
         let year = 31_536_000_000;
         assert_eq!(clock.now(at(year), Duration::from_secs(7)), at(3_000));
         assert_eq!(clock.now(at(2_500), Duration::from_secs(7)), at(2_500));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_old() {
+        let clock = RetentionClock::new(at(1_000), Duration::from_secs(5));
+        assert_eq!(clock.stamp(at(-9_000), Duration::from_secs(7)), at(3_000));
+        assert_eq!(clock.stamp(at(4_000), Duration::from_secs(7)), at(4_000));
     }
 
     #[test]

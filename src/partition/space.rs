@@ -88,17 +88,17 @@ impl Shared {
         // What was reserved behind its end is given back when it has been sealed for good.
         let sealing = writer.sealing.as_ref().map_or(0, |sealing| {
             let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
-            sealing.opened().reserved().next_multiple_of(BLOCK).saturating_sub(len)
+            sealing.opened().disk_bytes().next_multiple_of(BLOCK).saturating_sub(len)
         });
         let next = writer
             .next
             .as_ref()
-            .map_or(0, |next| log_bytes(next.reserved().max(u64::from(SEGMENT_HEADER_LEN))));
+            .map_or(0, |next| log_bytes(next.disk_bytes().max(u64::from(SEGMENT_HEADER_LEN))));
         let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
         let lock = BLOCK;
         sealed
             + sealing
-            + log_bytes(writer.active.reserved())
+            + log_bytes(writer.active.opened().disk_bytes())
             + next
             + manifest_bytes(count)
             + lock

@@ -59,14 +59,7 @@ impl Shared {
             return Err(Error::new(ErrorKind::OutOfRange, format!("offset {to}: the log has no segment")));
         };
         let last_append_time = writer.active.end().last_append_time;
-        let mut end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
-        if end.next_offset == segment.first_offset()
-            && let Some(before) = at.checked_sub(1).and_then(|before| view.segments.get(before))
-        {
-            // Nothing of this segment stays, so the leader epoch is that of the last batch before it.
-            let start = Checkpoint::start(before.first_offset(), 0, last_append_time);
-            end.leader_epoch = walk_to(before, start, end.next_offset)?.leader_epoch;
-        }
+        let end = walk_to(segment, Checkpoint::start(segment.first_offset(), 0, last_append_time), to)?;
         if end.next_offset < view.log_start {
             // The cut goes through a batch whose first records were deleted: nothing at all is left.
             let end = Checkpoint::start(view.log_start, end.leader_epoch, end.last_append_time);

@@ -250,7 +250,8 @@ impl Shared {
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
-        if let Err(error) = writer.active.append(batch, times, epoch, now) {
+        let appended_at = self.retention_clock.stamp(now, self.options.clock.monotonic());
+        if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
             self.poison_locked(&mut writer, &error);
             drop(writer);
             self.commit.wake_futures();
@@ -309,10 +310,10 @@ impl Shared {
 
     /// Reserves up to `to`, or, where the cap or the disk does not allow that, up to `least`.
     fn reserve_locked(&self, writer: &mut Writer, to: u64, least: u64) -> Result<Option<Obstacle>> {
-        let reserved = writer.active.reserved();
-        let to = if self.fits_cap(writer, to - reserved) { to } else { least };
-        if !self.fits_cap(writer, to.saturating_sub(reserved)) {
-            return Ok(Some(Obstacle::NoSpace(to - reserved)));
+        let taken = writer.active.opened().disk_bytes();
+        let to = if self.fits_cap(writer, to.saturating_sub(taken)) { to } else { least };
+        if !self.fits_cap(writer, to.saturating_sub(taken)) {
+            return Ok(Some(Obstacle::NoSpace(to.saturating_sub(taken))));
         }
         writer.changed = true;
         match writer.active.reserve(to) {

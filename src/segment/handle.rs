@@ -48,11 +48,23 @@ pub(crate) struct Opened {
     pub(crate) map: Option<Arc<dyn MapReader>>,
     /// How far space is reserved, where there is no map to keep that.
     reserved: AtomicU64,
+    /// Bytes of disk it took when it was opened. A process that was killed leaves more than counts as reserved.
+    taken: u64,
 }
 
 impl Opened {
     pub(crate) fn new(file: Arc<dyn File>, map: Option<Arc<dyn MapReader>>, reserved: u64) -> Self {
-        Self { file, map, reserved: AtomicU64::new(reserved) }
+        Self { file, map, reserved: AtomicU64::new(reserved), taken: 0 }
+    }
+
+    /// The same of a file that is appended to, and takes `taken` bytes of disk already.
+    pub(crate) fn taking(self, taken: u64) -> Self {
+        Self { taken, ..self }
+    }
+
+    /// Bytes of disk it takes, up to its reserve.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.reserved().max(self.taken)
     }
 
     /// How far space is reserved.

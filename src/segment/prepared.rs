@@ -73,7 +73,9 @@ impl PreparedSegment {
     /// Takes over a file whose first `end` bytes are in place.
     pub(crate) fn attach(plan: SegmentPlan, file: Arc<dyn File>, end: u64) -> Result<Self> {
         let capacity = plan.capacity.max(end);
-        let len = file.len().map_err(|error| Error::io("read the size of", file.path(), error))?;
+        let taken = file
+            .allocated_bytes()
+            .map_err(|error| Error::io("read the allocated size of", file.path(), error))?;
         let mapped = match plan.write {
             SegmentWrite::Pwrite => None,
             SegmentWrite::Map => match file.map(end, capacity) {
@@ -92,7 +94,7 @@ impl PreparedSegment {
             name: plan.name,
             access: plan.access,
             tail,
-            opened: Arc::new(Opened::new(file, map, len)),
+            opened: Arc::new(Opened::new(file, map, end).taking(taken)),
             capacity,
         })
     }
@@ -110,9 +112,9 @@ impl PreparedSegment {
         &self.name
     }
 
-    /// How far space is reserved.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.opened.reserved()
+    /// Bytes of disk it takes.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.opened.disk_bytes()
     }
 
     /// Reserves the first step, so that the first appends find it ready.

@@ -4,7 +4,7 @@ use super::{Checkpoint, IndexWriter, Layout};
 use crate::io::{self, File};
 use crate::record::{BATCH_ALIGN, BatchHeader, Flaw, HEADER_LEN, Place, read_batch};
 use crate::sync::{Bug, planted};
-use crate::{Error, Position, Result};
+use crate::{Error, ErrorKind, Position, Result};
 
 /// Bytes that are read at once.
 const WINDOW_LEN: usize = 256 << 10;
@@ -18,6 +18,26 @@ pub(crate) struct Walk {
     pub(crate) furthest: Position,
     /// Why the walk went no further.
     pub(crate) stop: Stop,
+}
+
+impl Walk {
+    /// Refuses to take a good batch of a newer version for the end of the log, or for damage.
+    ///
+    /// # Errors
+    /// `Unsupported` when the walk ended at one.
+    pub(crate) fn check_version(&self, track: Track<'_>) -> Result<()> {
+        match self.stop {
+            Stop::Flaw(flaw) if flaw.kind() == ErrorKind::Unsupported => {
+                let (path, end) = (track.file.path().display(), &self.end);
+                let message = format!(
+                    "{path}: at position {}, where offset {} should be: {flaw}",
+                    end.position, end.next_offset
+                );
+                Err(Error::new(ErrorKind::Unsupported, message))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Why a walk ended.
@@ -66,18 +86,17 @@ pub(crate) fn walk(track: Track<'_>, from: Checkpoint, each: &mut dyn FnMut(Step
             walk.stop = Stop::End;
             return Ok(walk);
         }
-        let good = window.batch(at)?.and_then(|header| {
-            follows(&walk.end, &header, track.layout)?;
-            Ok((header, end_of(&header, at)?))
-        });
-        let (header, next) = match good {
-            Ok(good) => good,
+        let (header, bytes, next) = match window.batch(at)? {
+            Ok(found) => found,
             Err(flaw) => {
                 walk.stop = Stop::Flaw(flaw);
                 return Ok(walk);
             }
         };
-        let bytes = window.bytes_of(&header, at);
+        if let Err(flaw) = follows(&walk.end, &header, track.layout) {
+            walk.stop = Stop::Flaw(flaw);
+            return Ok(walk);
+        }
         each(Step { header: &header, position: at, before: &walk.end, bytes });
         walk.furthest = walk.furthest.max(header.synced);
         walk.end = walk.end.behind(&header, next);
@@ -121,13 +140,6 @@ fn follows(end: &Checkpoint, batch: &BatchHeader, layout: Layout) -> Result<(), 
     Ok(())
 }
 
-/// Where the batch behind the one at `at` begins.
-fn end_of(header: &BatchHeader, at: Position) -> Result<Position, Flaw> {
-    let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
-    let len = usize::try_from(header.length).map_err(|_| beyond)?;
-    at.checked_add(len).and_then(Position::checked_align).ok_or(beyond)
-}
-
 /// A part of the file in memory.
 struct Window<'a> {
     track: Track<'a>,
@@ -136,36 +148,34 @@ struct Window<'a> {
     start: u64,
 }
 
+/// One batch: its header, its bytes, and where the next one begins.
+type Seen<'a> = (BatchHeader, &'a [u8], Position);
+
 impl<'a> Window<'a> {
     fn new(track: Track<'a>) -> Self {
         Self { track, buf: Vec::new(), start: 0 }
     }
 
-    /// The header of the batch at `at`, which is wholly in the window then.
-    fn batch(&mut self, at: Position) -> Result<Result<BatchHeader, Flaw>> {
+    /// The batch at `at`.
+    fn batch(&mut self, at: Position) -> Result<Result<Seen<'_>, Flaw>> {
         if self.from(at).len() < HEADER_LEN {
             self.fill(at, WINDOW_LEN)?;
         }
-        match self.verified(at) {
-            Err(Flaw::Incomplete { needed }) => {
-                self.fill(at, needed.max(WINDOW_LEN))?;
-                Ok(self.verified(at))
-            }
-            found => Ok(found),
-        }
-    }
-
-    fn verified(&self, at: Position) -> Result<BatchHeader, Flaw> {
         let left = self.track.len.saturating_sub(at.to_u64());
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         let place = Place { salt: self.track.salt, position: at };
-        read_batch(self.from(at), place, len_max).map(|(header, _)| header)
-    }
-
-    /// The bytes of a batch that was found at `at`.
-    fn bytes_of(&self, header: &BatchHeader, at: Position) -> &[u8] {
-        let len = usize::try_from(header.length).unwrap_or(usize::MAX);
-        self.from(at).get(..len).unwrap_or_default()
+        // Large windows make it rare that a batch is cut off by the end of one.
+        let mut header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
+        if let Err(Flaw::Incomplete { needed }) = header {
+            self.fill(at, needed.max(WINDOW_LEN))?;
+            header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
+        }
+        Ok(header.and_then(|header| {
+            let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
+            let len = usize::try_from(header.length).map_err(|_| beyond)?;
+            let next = at.checked_add(len).and_then(Position::checked_align).ok_or(beyond)?;
+            Ok((header, self.from(at).get(..len).ok_or(beyond)?, next))
+        }))
     }
 
     /// What of the window lies at and behind `at`.

@@ -271,7 +271,7 @@ fn prepare(workload: &Workload, write_mode: WriteMode) -> Run {
     }
     let mut next = run.next_process();
     let active = |disk: &SimDisk| {
-        disk.files().into_iter().filter(|file| file.ends_with(".log")).next_back().expect("it has segments")
+        disk.files().into_iter().rfind(|file| file.ends_with(".log")).expect("it has segments")
     };
     match workload.state {
         State::Torn => {

@@ -204,9 +204,8 @@ impl Run {
             Step::Look => {
                 log.offset_for_time(annals::clock::Clock::now(&self.clock))?;
                 let middle = Offset::new((log.log_start_offset().get() + log.log_end_offset().get()) / 2);
-                match log.read(middle.expect("small")).next() {
-                    Some(records) => self.model.see(&records?),
-                    None => {}
+                if let Some(records) = log.read(middle.expect("small")).next() {
+                    self.model.see(&records?);
                 }
                 Ok(())
             }

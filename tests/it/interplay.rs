@@ -215,6 +215,35 @@ fn a_full_disk_does_not_keep_retention_from_making_room() {
     assert!(log.log_start_offset() > Offset::ZERO, "nothing was deleted: {:?}", log.stats());
 }
 
+/// Closing punches the unused reserve out of the file and leaves its size. A store into such a hole on a full
+/// disk ends the process with a signal.
+#[test]
+fn what_closing_gave_back_is_reserved_again_before_it_is_stored_into() {
+    let disk = SimDisk::new();
+    let options = || options().segment_bytes_max(1 << 20);
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    log.append([Record::new("a")]).wait().expect("there is room");
+    log.close().expect("nothing fails");
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    disk.set_budget(disk.used_bytes());
+    let refused = (0..6).find_map(|_| log.append([Record::new(&[7; 3_000])]).wait().err());
+    assert_eq!(refused.expect("the disk is full").kind(), ErrorKind::NoSpace);
+    disk.set_budget(u64::MAX);
+    log.append([Record::new(&[7; 3_000])]).wait().expect("there is room again");
+}
+
+#[test]
+fn an_idle_partition_reserves_nothing() {
+    let disk = SimDisk::new();
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    log.append([Record::new("a")]).wait().expect("there is room");
+    log.close().expect("nothing fails");
+    let log = options().open_in(disk.root()).expect("the disk is well");
+    let before = disk.counts().of(Op::Allocate);
+    log.maintain().expect("nothing is due");
+    assert_eq!(disk.counts().of(Op::Allocate), before);
+}
+
 fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }

@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod bad_input;
 mod basics;
 mod crash;
 mod damage;
@@ -16,6 +17,9 @@ mod interplay;
 mod loop_disk;
 mod model;
 mod open_time;
+#[cfg(annals_planted)]
+mod planted;
 mod proof;
+mod real_disk;
 mod regressions;
 mod semantics;

@@ -14,11 +14,12 @@ pub(super) fn map(
     published: u64,
     capacity: u64,
 ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
-    let reserved = bounds::check_map(published, capacity, node.content.read().len())?;
+    bounds::check_map(published, capacity, node.content.read().len())?;
     let held = WriterSlot::take(slot)?;
     let publisher = Publisher::new(published);
+    let reserved = AtomicU64::new(published);
     let (node, published) = (Arc::clone(node), publisher.published());
-    let reader = Arc::new(Reader { node, published, reserved: AtomicU64::new(reserved), capacity });
+    let reader = Arc::new(Reader { node, published, reserved, capacity });
     Ok((Box::new(Writer { publisher, shared: Arc::clone(&reader), _held: held }), reader))
 }
 

@@ -17,11 +17,12 @@ pub(super) fn map(
     published: u64,
     capacity: u64,
 ) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
-    let reserved = bounds::check_map(published, capacity, len)?;
+    bounds::check_map(published, capacity, len)?;
     let held = WriterSlot::take(slot)?;
     let publisher = Publisher::new(published);
+    let reserved = AtomicU64::new(published);
     let (handle, published) = (Arc::clone(handle), publisher.published());
-    let reader = Arc::new(Reader { handle, published, reserved: AtomicU64::new(reserved), capacity });
+    let reader = Arc::new(Reader { handle, published, reserved, capacity });
     Ok((Box::new(Writer { publisher, shared: Arc::clone(&reader), _held: held }), reader))
 }
 
@@ -57,6 +58,7 @@ impl MapWriter for Writer {
         let _ = handle.operate(Op::Store, |inner, _| match bytes {
             [] => Ok(()),
             _ => {
+                inner.assert_room(handle.node, position, bytes);
                 let step = Step::Write { node: handle.node, position, bytes: bytes.into() };
                 inner.perform(Op::Store, &handle.path, step)
             }

@@ -248,6 +248,12 @@ impl Inner {
         Ok(count)
     }
 
+    /// Stops a store for which there is no space: a real one ends the process with a signal.
+    pub(super) fn assert_room(&self, node: NodeId, position: u64, bytes: &[u8]) {
+        let cost = self.state.file(node).live.cost(position, position + bytes.len() as u64);
+        assert!(cost == 0 || cost <= self.free(), "a store at {position} into space that was never reserved");
+    }
+
     /// How many bytes of `position..end` fit on the disk.
     ///
     /// # Errors

@@ -346,6 +346,7 @@ fn a_cut_falls_inside_a_write_and_nothing_follows() {
         for bytes in 0..=4 {
             let (disk, file) = disk_with_file(8);
             let (mut writer, reader) = file.map(0, 8).unwrap();
+            reader.reserve(8).unwrap();
             disk.cut_at(disk.steps(), bytes);
             if mapped {
                 writer.append(&[2; 4], 0);

@@ -86,6 +86,7 @@ impl OpenEnd {
             index.push_step(step);
             unproved.push_back((step.position, step.header.base_offset));
         })?;
+        found.check_version(track)?;
         let grew = found.end.position > self.end.position;
         self.end = found.end;
         self.written.advance(found.end.position.to_u64());

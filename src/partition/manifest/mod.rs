@@ -26,6 +26,7 @@ mod file;
 mod meaning;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
+mod slots;
 
 use crate::segment::Layout;
 use crate::{Offset, Position, Timestamp, TopicId};

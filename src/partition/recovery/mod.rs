@@ -197,6 +197,7 @@ impl Recovery<'_> {
             let start = Checkpoint::start(entry.first_offset, 0, entry.last_append_time);
             let track = Track { len: entry.end.to_u64(), ..found.track() };
             let walked = walk(track, start, &mut |_| {})?;
+            walked.check_version(track)?;
             if walked.end.next_offset != entry.end_offset || walked.end.digest.to_u64() != entry.digest {
                 let message = format!(
                     "{}: at position {}, where offset {} should be: not what is listed",

@@ -211,7 +211,7 @@ impl Beyond {
         )?;
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         Ok(match one_bit_from_good(&bytes, place, len_max) {
-            Some(bit) if !is_tear(&bytes, from, bit) => Rest::OneBitFromGood,
+            Some(bit) if !is_tear(&bytes, place, bit) => Rest::OneBitFromGood,
             _ => Rest::Other,
         })
     }

@@ -3,7 +3,11 @@
 use super::history::{Crash, Found, History, Promise, offset};
 use super::workload::{Indexes, Workload, clock};
 use annals::io::{Atom, Fate, SimDisk};
-use annals::{Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryOutcome, Timestamp};
+use annals::{
+    Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryReport,
+    Timestamp,
+};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens images of one workload.
@@ -26,23 +30,30 @@ impl Examiner<'_> {
     }
 
     /// Opens it, and reads all of it.
-    pub fn recover(&self, disk: &SimDisk, salt: u64) -> Result<(Found, RecoveryOutcome), String> {
-        self.spoil_indexes(disk);
+    pub fn recover(&self, disk: &SimDisk, salt: u64) -> Result<(Found, Arc<RecoveryReport>), String> {
+        self.spoil_indexes(disk, salt);
         let log = self.open(disk, salt)?;
         let found = read_all(&log, self.history)?;
-        let outcome = log.recovery_report().outcome;
+        let report = log.recovery_report();
         // It is looked at and thrown away: closing it would only cost time.
         disk.cut_now();
-        Ok((found, outcome))
+        Ok((found, report))
     }
 
-    fn spoil_indexes(&self, disk: &SimDisk) {
+    fn spoil_indexes(&self, disk: &SimDisk, salt: u64) {
         if self.workload.indexes == Indexes::Whole {
             return;
         }
-        for path in disk.files().iter().filter(|path| path.ends_with("index")) {
-            let spoilt = match self.workload.indexes {
-                Indexes::Damaged => disk.flip_bit(path, 8 * 20 + 3).or_else(|_| disk.delete(path)),
+        let mut random = fastrand::Rng::with_seed(salt);
+        let listed = disk.files().into_iter().filter(|path| path.ends_with("index"));
+        let files: Vec<(String, Vec<u8>)> =
+            listed.map(|path| (path.clone(), disk.read(&path).expect("the file was just listed"))).collect();
+        for (path, bytes) in &files {
+            let kind = if self.workload.indexes == Indexes::Missing { 0 } else { random.u8(1..4) };
+            let spoilt = match kind {
+                1 if !bytes.is_empty() => disk.flip_bit(path, random.u64(0..8 * bytes.len() as u64)),
+                2 => disk.truncate(path, random.u64(0..=bytes.len() as u64)),
+                3 => disk.write(path, &files[random.usize(0..files.len())].1),
                 _ => disk.delete(path),
             };
             spoilt.expect("the file was just listed");
@@ -53,7 +64,7 @@ impl Examiner<'_> {
     /// power. `disk` is as the crash left it; `promise` says what must hold, and `found` what an earlier open
     /// of the same disk found.
     pub fn examine(&self, disk: &SimDisk, salt: u64, found: &Found) -> Result<(), String> {
-        self.spoil_indexes(disk);
+        self.spoil_indexes(disk, salt);
         let log = self.open(disk, salt)?;
         let again = read_all(&log, self.history)?;
         check_same("I18: the same disk recovered twice", found, &again)?;
@@ -65,6 +76,7 @@ impl Examiner<'_> {
         }
         log.close().map_err(|error| format!("close: {error}"))?;
         self.open_twice(disk, salt, found)?;
+        self.is_fenced(disk, salt ^ 13, found)?;
         self.append_on(disk, salt ^ 3, found, &mut random)
     }
 
@@ -82,6 +94,25 @@ impl Examiner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A leader whose term is over is still refused.
+    fn is_fenced(&self, disk: &SimDisk, salt: u64, found: &Found) -> Result<(), String> {
+        let line = &self.history.lines[found.lines.trailing_zeros() as usize];
+        let last = usize::try_from(found.end).expect("few records").checked_sub(1);
+        let last =
+            last.filter(|_| found.start < found.end).map(|last| &self.history.records[line[last] as usize]);
+        let Some(over) = last.and_then(|last| last.epoch.checked_sub(1)) else { return Ok(()) };
+        let log = self.open(disk, salt)?;
+        let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
+        let batch = Batch::from_records([Record::new("too late")], Timestamp::from_millis(0), limits);
+        let batch = batch.and_then(|batch| batch.with_base_offset(offset(found.end)));
+        let batch = batch.map_err(|error| error.to_string())?.with_leader_epoch(over);
+        match log.append_batch(&batch).wait() {
+            Err(error) if error.kind() == ErrorKind::Fenced => {}
+            other => return Err(format!("a batch of epoch {over} is answered with {other:?}")),
+        }
+        log.close().map_err(|error| format!("close: {error}"))
     }
 
     /// Appends a little, durably, and cuts the power.

@@ -118,8 +118,8 @@ fn cut(stage: &Stage<'_>, seed: u64, promise: &Promise, tally: &mut Tally) -> Re
     for image in stage.disk.power_cuts(&PowerCuts::new(seed).exhaustive_max(4).samples(8).torn(2)) {
         tally.images += 1;
         tally.distinct += 1;
-        let (after, outcome) = examiner.recover(&image, seed ^ 23)?;
-        tally.count(outcome);
+        let (after, report) = examiner.recover(&image, seed ^ 23)?;
+        tally.count(&report);
         promise.check(&after, Crash::PowerCut)?;
     }
     Ok(())
@@ -202,7 +202,7 @@ impl Stage<'_> {
         self.doubt_what_is_written();
         let before = self.history.last();
         let after = match act {
-            Act::Append | Act::AppendVerbatim | Act::Look | Act::FailedSync => {
+            Act::Append | Act::AppendVerbatim | Act::Overlap | Act::Look | Act::FailedSync => {
                 let level = self.workload.level(&mut self.random);
                 let appended = self.append(level);
                 drop(appended.and_then(annals::Pending::wait));

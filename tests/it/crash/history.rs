@@ -8,7 +8,7 @@
 use annals::Offset;
 
 /// A record that was submitted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Submitted {
     /// Begins with its number in the history.
     pub value: Vec<u8>,

@@ -19,6 +19,7 @@
 mod examine;
 mod failed_syncs;
 mod history;
+mod interlude;
 mod mended;
 mod nested;
 mod power_cuts;

@@ -2,12 +2,13 @@
 
 use super::examine::read_all;
 use super::history::{Found, History, Moment, Submitted, offset};
+use super::interlude::Interlude;
 use super::workload::{Act, BEGIN, Workload, clock};
 use annals::clock::{Clock, ManualClock};
 use annals::io::{FailedSync, Failure, Fault, Op, Recording, SimDisk};
 use annals::{
     Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result,
-    Timestamp, TimestampSource,
+    Retention, Timestamp, TimestampSource,
 };
 use std::time::Duration;
 
@@ -29,6 +30,9 @@ pub struct Stage<'w> {
     pub seed: u64,
     opens: u64,
     epoch: u32,
+    interlude: Interlude,
+    /// Up to where the log was asked to delete its records.
+    pub asked_to_delete: u64,
 }
 
 /// Performs `workload`, with all chance from `seed`.
@@ -52,11 +56,23 @@ impl<'w> Stage<'w> {
         disk.set_maps(workload.maps);
         prepare(&disk);
         disk.record();
-        let log =
-            workload.options(seed, &clock).open_in(disk.root()).expect("an empty disk holds a new partition");
+        let interlude = Interlude::default();
+        let dir = interlude.within(disk.root());
+        let log = workload.options(seed, &clock).open_in(dir).expect("an empty disk holds a new partition");
         let random = fastrand::Rng::with_seed(seed);
-        let mut stage =
-            Self { workload, disk, clock, log, history: History::new(), random, seed, opens: 0, epoch: 0 };
+        let mut stage = Self {
+            workload,
+            disk,
+            clock,
+            log,
+            history: History::new(),
+            random,
+            seed,
+            opens: 0,
+            epoch: 0,
+            interlude,
+            asked_to_delete: 0,
+        };
         stage.note();
         stage
     }
@@ -87,6 +103,7 @@ impl<'w> Stage<'w> {
             Act::Truncate => self.truncate(),
             Act::Reopen => self.close_and_open(),
             Act::FailedSync => self.fail_a_sync(),
+            Act::Overlap => self.append_inside_of_a_sync(),
             Act::Look => self.look(),
         }
         self.note();
@@ -101,8 +118,26 @@ impl<'w> Stage<'w> {
         let start = self.log.log_start_offset().get();
         assert!(durable <= written && written <= end, "{durable} {written} {end}");
         assert!(start >= last.start, "I9: the log start went from {} back to {start}", last.start);
+        if start > last.start {
+            self.check_deletion(start);
+        }
         let steps = self.disk.steps_recorded();
         self.history.moments.push(Moment { steps, line: last.line, end, written, durable, start });
+    }
+
+    /// The log starts at `start` now: somebody asked for it, or the policy did.
+    fn check_deletion(&self, start: u64) {
+        let bytes = self.log.stats().log_bytes;
+        let has_cap = self.workload.disk_bytes_max < u64::MAX;
+        match self.workload.retention {
+            Retention::Bytes(floor) if !has_cap => {
+                assert!(bytes >= floor, "I9: {bytes} bytes are left, and {floor} were to be kept");
+            }
+            Retention::Forever => {
+                assert!(start <= self.asked_to_delete, "I9: {start} is beyond what was asked for")
+            }
+            _ => {}
+        }
     }
 
     /// What was found is the log from now on.
@@ -198,6 +233,7 @@ impl<'w> Stage<'w> {
     fn append_verbatim(&mut self) {
         let count = self.random.usize(self.workload.batch.0..=self.workload.batch.1);
         self.epoch += u32::from(self.random.u8(0..4) == 0);
+        self.is_fenced();
         let first = self.invent(count, self.epoch);
         let records = self.history.records[first..].iter().map(Submitted::as_record);
         let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
@@ -210,6 +246,47 @@ impl<'w> Stage<'w> {
         self.submit(first, stored);
         self.note();
         self.expect_room(pending.wait());
+    }
+
+    /// A batch of a leader whose term is over is refused.
+    fn is_fenced(&mut self) {
+        let Some(over) = self.last_epoch().checked_sub(1) else { return };
+        let limits = BatchLimits::new(self.workload.batch_bytes_max).expect("the limit is within its bounds");
+        let batch =
+            Batch::from_records([Record::new("too late")], self.clock.now(), limits).expect("it is small");
+        let batch =
+            batch.with_base_offset(self.log.log_end_offset()).expect("few records").with_leader_epoch(over);
+        let refused = self.log.append_batch(&batch).wait();
+        assert_eq!(refused.expect_err("its term is over").kind(), ErrorKind::Fenced);
+    }
+
+    /// Others append while a flush syncs: what they append is no part of that sync.
+    fn append_inside_of_a_sync(&mut self) {
+        let appended = self.append(Durability::Written);
+        self.note();
+        self.expect_room(appended.and_then(|pending| pending.wait()));
+        self.note();
+        let largest = self.workload.batch.1 * (self.workload.value.1 + 100) + 200;
+        let used = self.log.segments().last().map_or(0, |active| active.len_bytes());
+        if used + 2 * largest as u64 > self.workload.segment_bytes {
+            // They would have to roll, which waits for the sync they are in.
+            return;
+        }
+        let first = self.invent(self.workload.batch.1, self.last_epoch());
+        let last = self.history.records.len();
+        self.history
+            .line_mut()
+            .extend((first..last).map(|number| u32::try_from(number).expect("few records")));
+        let (log, records) = (self.log.clone(), self.history.records[first..].to_vec());
+        self.interlude.set(move || {
+            let appended = log.append_with(Durability::Written, records.iter().map(Submitted::as_record));
+            appended.wait().expect("nothing fails");
+        });
+        self.log.flush().wait().expect("nothing fails");
+        if self.interlude.cancel() {
+            self.history.records.truncate(first);
+            self.history.line_mut().retain(|number| (*number as usize) < first);
+        }
     }
 
     fn burst(&mut self) {
@@ -229,6 +306,7 @@ impl<'w> Stage<'w> {
     fn delete_records(&mut self) {
         let (start, end) = (self.history.last().start, self.history.line().len() as u64);
         let before = self.random.u64(start..=end);
+        self.asked_to_delete = before;
         self.log.delete_records(offset(before)).expect("nothing fails");
         self.note();
         assert!(self.history.last().start >= before);
@@ -255,7 +333,7 @@ impl<'w> Stage<'w> {
     pub fn open_anew(&mut self) -> Result<()> {
         self.opens += 1;
         let options = self.workload.options(self.seed ^ self.opens << 32, &self.clock);
-        self.log = options.open_in(self.disk.root())?;
+        self.log = options.open_in(self.interlude.within(self.disk.root()))?;
         Ok(())
     }
 

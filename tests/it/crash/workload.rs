@@ -20,6 +20,8 @@ pub enum Act {
     AppendVerbatim,
     /// Three batches at `Durable`, then the waits: a group commit.
     Burst,
+    /// A flush, inside of whose sync others append.
+    Overlap,
     Flush,
     Maintain,
     /// The clock moves on, and what is due is done.
@@ -47,6 +49,7 @@ pub enum Levels {
 pub enum Indexes {
     Whole,
     Missing,
+    /// A bit is wrong, or the end is missing, or it is that of another segment.
     Damaged,
 }
 

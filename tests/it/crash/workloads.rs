@@ -10,7 +10,8 @@ const MANY: (usize, usize) = (8, 30);
 const BLOCK: (usize, usize) = (4_200, 5_600);
 
 const STEADY: &[(u32, Act)] = &[(8, Act::Append), (1, Act::Flush), (1, Act::Maintain), (1, Act::Look)];
-const BURSTS: &[(u32, Act)] = &[(3, Act::Burst), (2, Act::Append), (1, Act::Maintain)];
+const BURSTS: &[(u32, Act)] = &[(3, Act::Burst), (2, Act::Append), (1, Act::Overlap), (1, Act::Maintain)];
+const OVERLAPS: &[(u32, Act)] = &[(3, Act::Overlap), (3, Act::Append), (1, Act::Maintain)];
 const OPENS: &[(u32, Act)] = &[(5, Act::Append), (2, Act::Reopen), (1, Act::Flush)];
 const DELETES: &[(u32, Act)] =
     &[(8, Act::Append), (1, Act::DeleteRecords), (1, Act::Maintain), (1, Act::Reopen)];
@@ -22,6 +23,7 @@ const EPOCHS: &[(u32, Act)] =
 const ALL: &[(u32, Act)] = &[
     (6, Act::Append),
     (2, Act::Burst),
+    (2, Act::Overlap),
     (3, Act::AppendVerbatim),
     (1, Act::Flush),
     (2, Act::Maintain),
@@ -55,7 +57,7 @@ const TWO_SECONDS: Duration = Duration::from_secs(2);
 const CAP: u64 = 128 << 10;
 
 /// All of them.
-pub const WORKLOADS: [Workload; 49] = [
+pub const WORKLOADS: &[Workload] = &[
     Workload::new("small, durable").mix(STEADY, 24),
     Workload::new("small, written").levels(Levels::Written).mix(STEADY, 24),
     Workload::new("small, mixed").levels(Levels::Mixed).mix(STEADY, 30),
@@ -66,6 +68,12 @@ pub const WORKLOADS: [Workload; 49] = [
     Workload::new("group commits").mix(BURSTS, 12),
     Workload::new("group commits, pwrite").pwrite().mix(BURSTS, 12),
     Workload::new("group commits across segments").values(1_500, 3_000).mix(BURSTS, 12),
+    Workload::new("appends while a sync runs").levels(Levels::Mixed).mix(OVERLAPS, 14),
+    Workload::new("appends while a sync runs, pwrite").pwrite().levels(Levels::Mixed).mix(OVERLAPS, 14),
+    Workload::new("appends while a sync runs, rolls")
+        .values(800, 1_500)
+        .levels(Levels::Mixed)
+        .mix(OVERLAPS, 24),
     many(Workload::new("many records a batch, durable")).mix(STEADY, 24),
     many(Workload::new("many records a batch, mixed, pwrite")).pwrite().levels(Levels::Mixed).mix(STEADY, 24),
     many(Workload::new("many records a batch, written, log append time"))

@@ -122,10 +122,8 @@ fn a_follower_beside_a_busy_writer_never_sees_what_was_not_there() {
         let writer = std::thread::spawn(move || {
             for number in 0..600_u64 {
                 let value = value(number, 300);
-                let level = if number % 10 == 0 { Durability::Durable } else { Durability::Written };
                 let number = at(number);
                 log.append_if(number, [Record::new(&value)]).wait().expect("there is room");
-                drop(level);
                 if number.get() % 100 == 99 {
                     log.delete_records(at(number.get() - 60)).expect("it lies in the log");
                 }
