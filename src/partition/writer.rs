@@ -250,6 +250,9 @@ impl Shared {
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
+        if planted(Bug::PublishBeforeStore) {
+            self.end.store(end.next_offset.saturating_add(batch.offset_count()).get());
+        }
         let appended_at = self.retention_clock.stamp(now, self.options.clock.monotonic());
         if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
             self.poison_locked(&mut writer, &error);
