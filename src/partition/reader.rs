@@ -21,6 +21,8 @@ use std::sync::Arc;
 
 /// Bytes that are copied and verified at once, unless a batch is larger.
 const CHUNK_LEN: usize = 128 << 10;
+/// How often a reader beside a writer looks anew when the writer deletes what it was about to open.
+const ATTEMPTS_MAX: usize = 16;
 /// The first bytes of a chunk that is read to look for something.
 pub(super) const PROBE_LEN: usize = 8 << 10;
 
@@ -56,6 +58,8 @@ pub(super) trait Source: fmt::Debug + Send + Sync {
     fn end_at(&self, level: ReadLevel) -> Offset;
     /// Looks whether the end has moved, where that is not known by itself.
     fn look_again(&self, level: ReadLevel) -> Result<bool>;
+    /// Looks at all of it anew, when a segment was gone before it was opened; says whether that is of use.
+    fn look_anew(&self) -> Result<bool>;
 }
 
 impl Source for Shared {
@@ -68,6 +72,10 @@ impl Source for Shared {
     }
 
     fn look_again(&self, _: ReadLevel) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn look_anew(&self) -> Result<bool> {
         Ok(false)
     }
 }
@@ -120,10 +128,14 @@ impl Reader {
 
     /// The records that come next, at most some 128 KiB of batches, but at least one batch.
     fn read_next(&mut self) -> Result<Option<Records>> {
-        match self.read_seen()? {
-            None if self.source.look_again(self.level)? => self.read_seen(),
-            found => Ok(found),
+        for _ in 1..ATTEMPTS_MAX {
+            match self.read_seen() {
+                Ok(None) if self.source.look_again(self.level)? => return self.read_seen(),
+                Err(error) if error.kind() == ErrorKind::NotFound && self.source.look_anew()? => {}
+                found => return found,
+            }
         }
+        self.read_seen()
     }
 
     /// The same, of what is known to be there.

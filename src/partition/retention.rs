@@ -32,22 +32,15 @@ pub(crate) fn expired(segments: &[SegmentFacts], now: Timestamp, policy: &Retent
 }
 
 fn expired_by_age(segments: &[SegmentFacts], now: Timestamp, age: Duration) -> usize {
-    let mut youngest = Timestamp::MAX;
-    let mut count = 0;
-    for (at, segment) in segments.iter().enumerate().rev() {
-        let is_active = at + 1 == segments.len();
-        if is_active && segment.is_empty {
-            continue;
-        }
-        youngest = youngest.min(segment.last_append_time);
-        if planted(Bug::YoungStampKeepsAll) {
-            youngest = segment.last_append_time;
-        }
-        if count == 0 && youngest.saturating_add(age) < now {
-            count = at + 1;
-        }
+    let is_old = |segment: &SegmentFacts| segment.last_append_time.saturating_add(age) < now;
+    let with_data = match segments.split_last() {
+        Some((active, sealed)) if active.is_empty => sealed,
+        _ => segments,
+    };
+    if planted(Bug::YoungStampKeepsAll) {
+        return with_data.iter().take_while(|segment| is_old(segment)).count();
     }
-    count
+    with_data.iter().rposition(is_old).map_or(0, |newest| newest + 1)
 }
 
 /// A segment goes while what is left without it is still at least `floor`.
@@ -78,6 +71,13 @@ impl RetentionClock {
     /// Begins with what both clocks show.
     pub(crate) fn new(wall: Timestamp, monotonic: Duration) -> Self {
         Self { wall, monotonic }
+    }
+
+    /// The append time to note for now: not earlier than the time that has passed allows, so that a clock that
+    /// is set back for a while makes nothing old. One that is ahead is followed, and does no harm: see
+    /// [`expired`].
+    pub(crate) fn stamp(&self, wall: Timestamp, monotonic: Duration) -> Timestamp {
+        wall.max(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
     }
 
     /// The present, as far as both clocks agree on it.
@@ -143,6 +143,13 @@ mod tests {
         let year = 31_536_000_000;
         assert_eq!(clock.now(at(year), Duration::from_secs(7)), at(3_000));
         assert_eq!(clock.now(at(2_500), Duration::from_secs(7)), at(2_500));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nothing_old() {
+        let clock = RetentionClock::new(at(1_000), Duration::from_secs(5));
+        assert_eq!(clock.stamp(at(-9_000), Duration::from_secs(7)), at(3_000));
+        assert_eq!(clock.stamp(at(4_000), Duration::from_secs(7)), at(4_000));
     }
 
     #[test]

@@ -73,8 +73,8 @@ fn a_flipped_bit_in_a_sealed_segment_is_found() {
         let batches = sample::batches(&bytes);
         let full = Size::asked().pick(4_999, 1, 1);
         let steps = match write_mode {
-            WriteMode::Pwrite => [(ReadMode::Pread, full * 7 + 6), (ReadMode::Automatic, full * 13 + 4)],
-            _ => [(ReadMode::Automatic, full), (ReadMode::Pread, full * 11 + 10)],
+            WriteMode::Pwrite => [(ReadMode::Pread, full * 31), (ReadMode::Automatic, full * 37)],
+            _ => [(ReadMode::Automatic, full), (ReadMode::Pread, full * 41)],
         };
         for (read_mode, step) in steps {
             for bit in (0..64 * 1024 * 8).step_by(step) {
@@ -98,9 +98,9 @@ fn a_flipped_bit_in_an_active_segment_is_found() {
             let sample = make(write_mode);
             let file = sample.active().to_owned();
             let full = Size::asked().pick(7_001, 1, 1);
-            let step = if at == 0 && write_mode == WriteMode::Automatic { full } else { full * 7 + 6 };
+            let step = if at == 1 && write_mode == WriteMode::Automatic { full } else { full * 31 };
             let mut own = flip_bits(&sample, &file, u64::MAX, step, ReadMode::Automatic);
-            own.add(flip_bits(&sample, &file, u64::MAX, full * 29 + 12, ReadMode::Pread));
+            own.add(flip_bits(&sample, &file, u64::MAX, full * 61, ReadMode::Pread));
             if at < 2 {
                 assert_eq!(own.cut, 0, "{}: all of it is proved", sample.name);
             }
@@ -130,7 +130,7 @@ fn a_flipped_bit_in_an_index_or_a_manifest_does_no_harm() {
                 look_up(&sample, &image, &what);
             }
         }
-        let step = Size::asked().pick(331, 1, 1);
+        let step = Size::asked().pick(331, 1, 1) * if write_mode == WriteMode::Pwrite { 7 } else { 1 };
         manifests.add(flip_bits(&sample, "manifest", u64::MAX, step, ReadMode::Automatic));
     }
     assert_eq!(indexes.harmless, indexes.cases, "an index is a cache");

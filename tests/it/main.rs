@@ -4,7 +4,10 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod bad_input;
 mod basics;
+mod broker;
+mod broker_crash;
 mod crash;
 mod damage;
 mod damage_salvage;
@@ -14,9 +17,12 @@ mod faults_run;
 mod honest_simulation;
 mod interplay;
 mod loop_disk;
+mod many_partitions;
 mod model;
+mod open_time;
 #[cfg(annals_planted)]
 mod planted;
 mod proof;
+mod real_disk;
 mod regressions;
 mod semantics;

@@ -40,6 +40,7 @@ impl Recovery<'_> {
             };
             let owner = file.header.index_owner(entry.start_of(from));
             let tail = Tail::read(file.track(), &**self.dir, owner, from)?;
+            tail.walk.check_version(file.track())?;
             tails.push((file, entry.clone(), tail));
         }
         if tails.is_empty() {

@@ -183,7 +183,15 @@ fn batch_at(track: Track<'_>, at: u64, head: &[u8]) -> Result<Option<BatchHeader
     }
     let length = head.get(8..12).and_then(|field| field.first_chunk()).copied().map_or(0, u32::from_le_bytes);
     let bytes = read_range(track, at, usize::try_from(length).unwrap_or(usize::MAX))?;
-    Ok(read_batch(&bytes, place, len_max).ok().map(|(header, _)| header))
+    match read_batch(&bytes, place, len_max) {
+        Ok((header, _)) => Ok(Some(header)),
+        // It is whole: what cannot be understood today is not lost.
+        Err(flaw) if flaw.kind() == ErrorKind::Unsupported => {
+            let path = track.file.path().display();
+            Err(Error::new(ErrorKind::Unsupported, format!("{path}: at position {at}: {flaw}")))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 impl Source {
