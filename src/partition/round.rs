@@ -44,6 +44,9 @@ impl Shared {
             Round::begin(&writer)
         };
         covering(round.end.next_offset.get());
+        if planted(Bug::MarkClaimsMore) {
+            round.store_mark(&mut self.writer.lock())?;
+        }
         for opened in &round.files {
             if let Err(error) = opened.file.sync() {
                 if planted(Bug::RetriedSync) && opened.file.sync().is_ok() {
@@ -112,12 +115,12 @@ impl Round {
             sealing.advance_durable(end);
         }
         writer.active.advance_durable(&self.end);
+        self.store_mark(writer)
+    }
+
+    fn store_mark(&self, writer: &mut Writer) -> Result<()> {
         let mark = TailMark {
-            synced: if planted(Bug::MarkClaimsMore) {
-                writer.active.end().position
-            } else {
-                self.end.position
-            },
+            synced: self.end.position,
             durable_offset: self.end.next_offset,
             last_append_time: writer.active.end().last_append_time,
             manifest_generation: writer.generation,

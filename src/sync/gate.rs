@@ -1,8 +1,7 @@
 //! A number that grows, and those who wait until it has passed their goal.
 
-use super::Mutex;
+use super::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::task::Waker;
 
 /// Wakes whoever waits for a number to reach a goal. Waiting costs nothing while nothing happens, and

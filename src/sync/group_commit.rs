@@ -8,10 +8,9 @@
 //!
 //! Nothing in here does I/O: the leader's work comes from outside, and so the whole of it can be model-checked.
 
+use super::primitives::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 use super::restarts::Restarts;
-use super::{
-    AtomicU64, Bug, Condvar, Deadline, Gate, Goal, Mutex, MutexGuard, Ordering, Place, block_on, planted,
-};
+use super::{Bug, Deadline, Gate, Goal, Place, block_on, planted};
 use crate::{Error, ErrorKind, Result};
 use std::task::{Context, Poll};
 

@@ -8,14 +8,17 @@
 
 mod gate;
 mod group_commit;
+#[cfg(all(test, annals_loom))]
+mod interleavings;
 mod pending;
 mod planted;
+mod primitives;
 mod published;
 mod restarts;
 
 pub(crate) use gate::Gate;
 pub(crate) use group_commit::{GroupCommit, Leader};
-pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
+pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 pub use pending::Pending;
 pub(crate) use pending::{Deadline, Place, Progress, block_on};
 #[cfg(annals_planted)]

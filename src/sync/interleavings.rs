@@ -1,0 +1,274 @@
+//! All interleavings of a few threads at the group commit and its gate, by loom: nobody is left waiting, and
+//! nobody is told what is not so. A thread that waits in vain is a deadlock, which loom reports.
+
+use super::primitives::{Condvar, Mutex};
+use super::{Gate, Goal, GroupCommit, Leader, Place};
+use crate::{Error, ErrorKind, Result};
+use loom::model::Builder;
+use loom::sync::Arc;
+use loom::thread;
+use std::task::{Context, Poll, Wake, Waker};
+
+/// How many switches away from a thread that could go on are tried.
+const PREEMPTIONS_MAX: usize = 3;
+
+fn in_all_orders(work: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS_MAX);
+    builder.check(work);
+}
+
+/// A log in so many words: an end under an append lock, and a disk thread that is called.
+struct Log {
+    commit: GroupCommit,
+    end: Mutex<u64>,
+    called: Mutex<Called>,
+    call: Condvar,
+    disk: Disk,
+}
+
+#[derive(Clone, Copy)]
+enum Disk {
+    Works,
+    Fails,
+}
+
+#[derive(Default)]
+struct Called {
+    is_called: bool,
+    is_stopped: bool,
+}
+
+impl Leader for Log {
+    fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
+        let end = *self.end.lock();
+        covering(end);
+        match self.disk {
+            Disk::Works => Ok(end),
+            Disk::Fails => Err(Error::new(ErrorKind::Io, "the disk said no")),
+        }
+    }
+
+    fn pass_on(&self) {
+        self.called.lock().is_called = true;
+        self.call.notify_one();
+    }
+}
+
+impl Log {
+    fn new(disk: Disk) -> Arc<Self> {
+        Arc::new(Self {
+            commit: GroupCommit::new(0),
+            end: Mutex::new(0),
+            called: Mutex::new(Called::default()),
+            call: Condvar::new(),
+            disk,
+        })
+    }
+
+    fn append(&self) -> Goal {
+        let mut end = self.end.lock();
+        *end += 1;
+        self.commit.goal(*end)
+    }
+
+    fn truncate(&self) {
+        let mut end = self.end.lock();
+        *end = 0;
+        self.commit.restart(0);
+        drop(end);
+        self.commit.wake_futures();
+    }
+
+    /// Blocks as a future does: woken, and leaving the sync to the disk thread.
+    fn wait_as_future(&self, goal: Goal) -> Result<()> {
+        let sleeper = std::sync::Arc::new(Sleeper::default());
+        let waker = Waker::from(std::sync::Arc::clone(&sleeper));
+        let mut place = Place::default();
+        loop {
+            if let Poll::Ready(result) = self.commit.poll(goal, &mut place, &mut Context::from_waker(&waker))
+            {
+                return result;
+            }
+            if self.commit.demand(goal) {
+                self.pass_on();
+            }
+            sleeper.sleep();
+        }
+    }
+
+    fn run_disk_thread(&self) {
+        loop {
+            let mut called = self.called.lock();
+            while !called.is_called && !called.is_stopped {
+                self.call.wait(&mut called);
+            }
+            if called.is_stopped {
+                return;
+            }
+            called.is_called = false;
+            drop(called);
+            self.commit.serve_demand(self);
+        }
+    }
+
+    fn stop_disk_thread(&self) {
+        self.called.lock().is_stopped = true;
+        self.call.notify_one();
+    }
+}
+
+/// Wakes a thread that sleeps. Not by `unpark`, which in loom also wakes a thread that waits for a lock.
+#[derive(Default)]
+struct Sleeper {
+    is_woken: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Sleeper {
+    fn sleep(&self) {
+        let mut is_woken = self.is_woken.lock();
+        while !std::mem::take(&mut *is_woken) {
+            self.wake.wait(&mut is_woken);
+        }
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: std::sync::Arc<Self>) {
+        *self.is_woken.lock() = true;
+        self.wake.notify_one();
+    }
+}
+
+#[test]
+fn of_blocking_waiters_nobody_is_left() {
+    in_all_orders(|| {
+        let log = Log::new(Disk::Works);
+        let others: Vec<_> = (0..2)
+            .map(|_| {
+                let log = Arc::clone(&log);
+                thread::spawn(move || {
+                    let goal = log.append();
+                    log.commit.wait(goal, &*log).expect("the disk works");
+                    assert!(log.commit.durable() >= goal.end);
+                })
+            })
+            .collect();
+        let goal = log.append();
+        log.commit.wait(goal, &*log).expect("the disk works");
+        others.into_iter().for_each(|other| other.join().expect("it waits and ends"));
+        assert_eq!(log.commit.durable(), 3);
+    });
+}
+
+#[test]
+fn a_failed_sync_reaches_everybody() {
+    in_all_orders(|| {
+        let log = Log::new(Disk::Fails);
+        let other = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                let goal = log.append();
+                log.commit.wait(goal, &*log).expect_err("the disk fails");
+            })
+        };
+        let goal = log.append();
+        log.commit.wait(goal, &*log).expect_err("the disk fails");
+        other.join().expect("it waits and ends");
+        assert_eq!(log.commit.durable(), 0);
+    });
+}
+
+#[test]
+fn a_future_is_served_beside_a_blocking_waiter() {
+    in_all_orders(|| {
+        let log = Log::new(Disk::Works);
+        let disk = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.run_disk_thread())
+        };
+        let blocking = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                let goal = log.append();
+                log.commit.wait(goal, &*log).expect("the disk works");
+            })
+        };
+        let goal = log.append();
+        log.wait_as_future(goal).expect("the disk works");
+        log.stop_disk_thread();
+        blocking.join().expect("it waits and ends");
+        disk.join().expect("it stops");
+    });
+}
+
+#[test]
+fn a_truncation_answers_whoever_waits() {
+    in_all_orders(|| {
+        let log = Log::new(Disk::Works);
+        let goal = log.append();
+        let cutter = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || {
+                log.truncate();
+                let goal = log.append();
+                log.commit.wait(goal, &*log).expect("the disk works");
+            })
+        };
+        match log.commit.wait(goal, &*log) {
+            Ok(()) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict),
+        }
+        cutter.join().expect("it waits and ends");
+        log.commit.wait(goal, &*log).expect_err("it was taken back, whatever has its place");
+    });
+}
+
+#[test]
+fn a_truncation_wakes_futures() {
+    in_all_orders(|| {
+        let log = Log::new(Disk::Works);
+        let goal = log.append();
+        let disk = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.run_disk_thread())
+        };
+        let cutter = {
+            let log = Arc::clone(&log);
+            thread::spawn(move || log.truncate())
+        };
+        if let Err(error) = log.wait_as_future(goal) {
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+        }
+        log.stop_disk_thread();
+        cutter.join().expect("it cuts and ends");
+        disk.join().expect("it stops");
+    });
+}
+
+#[test]
+fn a_gate_loses_no_wake_up() {
+    in_all_orders(|| {
+        let gate = Arc::new(Gate::new(0));
+        let other = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || {
+                for reached in [1, 2] {
+                    gate.store(reached);
+                    gate.wake();
+                }
+            })
+        };
+        let sleeper = std::sync::Arc::new(Sleeper::default());
+        let waker = Waker::from(std::sync::Arc::clone(&sleeper));
+        while gate.reached() < 2 {
+            let ticket = gate.enroll(2, waker.clone());
+            if gate.reached() < 2 {
+                sleeper.sleep();
+            }
+            gate.leave(ticket);
+        }
+        other.join().expect("it ends");
+    });
+}
