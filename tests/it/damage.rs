@@ -292,6 +292,17 @@ fn a_missing_or_misplaced_file_is_found() {
                 assert_eq!(verdict, expected, "{file} deleted from the {} sample", sample.name);
                 tally.note(verdict);
             }
+            // An index of another segment is no index, however good.
+            let indexes: Vec<_> = sample.disk.files().into_iter().filter(|file| file.ends_with(".index")).collect();
+            for (one, other) in indexes.iter().zip(indexes.iter().skip(1)) {
+                let image = sample.copy();
+                for extension in ["index", "timeindex"] {
+                    let theirs = image.read(&other.replace("index", extension)).expect("there");
+                    image.write(&one.replace("index", extension), &theirs).expect("there");
+                }
+                look_up(&sample, &image, &format!("{one} is that of {other}"));
+                tally.note(Verdict::Harmless);
+            }
             for (at, (_, one)) in sample.segments.iter().enumerate() {
                 for (_, other) in &sample.segments[at + 1..] {
                     let image = sample.copy();
