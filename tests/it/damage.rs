@@ -293,7 +293,8 @@ fn a_missing_or_misplaced_file_is_found() {
                 tally.note(verdict);
             }
             // An index of another segment is no index, however good.
-            let indexes: Vec<_> = sample.disk.files().into_iter().filter(|file| file.ends_with(".index")).collect();
+            let indexes: Vec<_> =
+                sample.disk.files().into_iter().filter(|file| file.ends_with(".index")).collect();
             for (one, other) in indexes.iter().zip(indexes.iter().skip(1)) {
                 let image = sample.copy();
                 for extension in ["index", "timeindex"] {
