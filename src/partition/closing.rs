@@ -64,7 +64,7 @@ impl Shared {
         writer.active.store_tail_mark(&mark)?;
         sync(&writer)?;
         let opened = writer.active.opened().clone();
-        writer.active.advance_durable(end.position);
+        writer.active.advance_durable(&end);
         self.commit.reach(end.next_offset.get());
         let active = writer.active.segment().clone();
         let next = writer.next.take();

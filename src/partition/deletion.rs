@@ -3,11 +3,11 @@
 //! The log start is advanced, in the manifest and for readers, before any file is unlinked. A crash in between
 //! leaves files that nothing lists; the next open removes them.
 
-use super::manifest::{Manifest, SegmentEntry, SegmentState};
+use super::manifest::{Manifest, SegmentState};
 use super::retention::{SegmentFacts, expired};
 use super::shared::{Admin, Shared};
 use super::view::check_range;
-use crate::segment::{FileName, Seal, Segment, index};
+use crate::segment::{FileName, Segment, index};
 use crate::sync::{Bug, planted};
 use crate::{Error, Offset, Result};
 use std::sync::Arc;
@@ -24,29 +24,17 @@ impl Shared {
         if before <= self.view().log_start {
             return Ok(());
         }
-        self.advance_recovery_point(&mut admin)?;
-        self.advance_log_start(&mut admin, before)
-    }
-
-    /// Has the next manifest say that the open segment reaches as far as it does now. A log start beyond what
-    /// the manifest lists would contradict it; and so it proves by itself that the log was once as long.
-    fn advance_recovery_point(&self, admin: &mut Admin) -> Result<()> {
-        let (active, end) = loop {
-            self.seal_previous_locked(admin)?;
-            let writer = self.writer.lock();
-            // An append may have rolled meanwhile; then the active segment is not listed as open yet.
-            if writer.sealing.is_none() {
-                break (writer.active.segment().clone(), *writer.active.end());
+        // A log start beyond what the manifest lists would contradict it; and so it proves by itself that the
+        // log was once as long.
+        let changed = loop {
+            self.seal_previous_locked(&mut admin)?;
+            let mut changed = admin.manifest.clone();
+            // An append may have rolled meanwhile.
+            if self.list_synced(&mut changed) {
+                break changed;
             }
         };
-        self.commit.wait_quietly(self.commit.goal(end.next_offset.get()), self)?;
-        let is_active = |entry: &&mut SegmentEntry| entry.sequence == active.sequence();
-        if let Some(entry) = admin.manifest.segments.iter_mut().find(is_active) {
-            let (state, seal) = (entry.state, Seal::from(end));
-            *entry = SegmentEntry::at_end(active.header(), state, active.first_offset(), &seal);
-            admin.manifest.leader_epoch = end.leader_epoch;
-        }
-        Ok(())
+        self.advance_log_start(&mut admin, changed, before)
     }
 
     /// Deletes what the policy no longer wants.
@@ -107,15 +95,18 @@ impl Shared {
     pub(super) fn delete_oldest_locked(&self, admin: &mut Admin, count: usize) -> Result<()> {
         let sealed = admin.manifest.segments.iter().filter(|entry| entry.state == SegmentState::Sealed);
         match sealed.take(count).last().map(|entry| entry.end_offset) {
-            Some(end) => self.advance_log_start(admin, end.max(admin.manifest.log_start)),
+            Some(end) => {
+                let changed = admin.manifest.clone();
+                self.advance_log_start(admin, changed, end.max(admin.manifest.log_start))
+            }
             None => Ok(()),
         }
     }
 
-    /// Makes `log_start` the first offset there is, and deletes the segments that lie wholly below it.
-    fn advance_log_start(&self, admin: &mut Admin, log_start: Offset) -> Result<()> {
+    /// Makes `log_start` the first offset there is, in `changed`, which becomes the manifest, and deletes the
+    /// segments that lie wholly below it.
+    fn advance_log_start(&self, admin: &mut Admin, mut changed: Manifest, log_start: Offset) -> Result<()> {
         self.writer.lock().changed = true;
-        let mut changed = admin.manifest.clone();
         changed.start_at(log_start);
         if planted(Bug::UnlinkBeforeManifest) {
             let dropped = |segment: &&Arc<Segment>| {

@@ -18,14 +18,19 @@ impl Shared {
         self.next_due()
     }
 
-    /// Does all that is due: syncs, seals, prepares, reserves, deletes.
+    /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
         self.commit.serve_demand(self);
         self.writer.lock().usable(self)?;
         // A full disk must not keep retention from making room on it: all is tried, and the first error told.
-        let tried =
-            [self.reserve_if_due(), self.seal_previous(), self.prepare_if_due(), self.enforce_retention()];
+        let tried = [
+            self.reserve_if_due(),
+            self.seal_previous(),
+            self.advance_recovery_point(),
+            self.prepare_if_due(),
+            self.enforce_retention(),
+        ];
         tried.into_iter().collect()
     }
 

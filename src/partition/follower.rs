@@ -163,6 +163,10 @@ impl Source for Followed {
         self.refresh()?;
         Ok(self.end_at(level) != before)
     }
+
+    fn look_anew(&self) -> Result<bool> {
+        self.begin_anew(&mut self.seen.lock()).map(|()| true)
+    }
 }
 
 impl Followed {
@@ -170,13 +174,17 @@ impl Followed {
         let mut seen = self.seen.lock();
         let (manifest, _) = load_read_only(&*self.dir)?;
         if manifest.generation != seen.generation {
-            let rewinds = seen.view.rewinds + 1;
-            let mut fresh = Seen::first(&self.dir)?;
-            fresh.view = Arc::new(View { rewinds, ..View::clone(&fresh.view) });
-            *seen = fresh;
-            return Ok(());
+            return self.begin_anew(&mut seen);
         }
         seen.advance()
+    }
+
+    fn begin_anew(&self, seen: &mut Seen) -> Result<()> {
+        let rewinds = seen.view.rewinds + 1;
+        let mut fresh = Seen::first(&self.dir)?;
+        fresh.view = Arc::new(View { rewinds, ..View::clone(&fresh.view) });
+        *seen = fresh;
+        Ok(())
     }
 }
 

@@ -67,7 +67,7 @@ fn rebuild(segment: &Segment, end: Position) -> Result<IndexWriter> {
     let mut writer = IndexWriter::new(segment.header().index_owner(segment.first_offset()));
     let start = Checkpoint::start(segment.first_offset(), 0, Timestamp::MIN);
     // A walk that stops early leaves an index that is short, not wrong: the reader meets the damage itself.
-    walk(track, start, &mut |batch, at| writer.push(batch.base_offset, at, batch.max_timestamp))?;
+    walk(track, start, &mut |step| writer.push_step(step))?;
     Ok(writer)
 }
 

@@ -28,6 +28,7 @@ mod opening;
 mod options;
 mod reader;
 mod recovery;
+mod recovery_point;
 mod retention;
 mod roll;
 mod round;

@@ -125,6 +125,7 @@ impl Writer {
     fn of(recovered: Recovered) -> (super::manifest::ManifestFile, super::manifest::Manifest, Self) {
         let Recovered { file, manifest, active, next, changed, .. } = recovered;
         let generation = manifest.generation;
+        let recovery_point = manifest.recovery_point_of(active.segment());
         let writer = Self {
             active,
             next,
@@ -136,6 +137,7 @@ impl Writer {
             changed,
             confirmed: file.is_confirmed(),
             generation,
+            recovery_point,
         };
         (file, manifest, writer)
     }

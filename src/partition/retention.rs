@@ -32,22 +32,15 @@ pub(crate) fn expired(segments: &[SegmentFacts], now: Timestamp, policy: &Retent
 }
 
 fn expired_by_age(segments: &[SegmentFacts], now: Timestamp, age: Duration) -> usize {
-    let mut youngest = Timestamp::MAX;
-    let mut count = 0;
-    for (at, segment) in segments.iter().enumerate().rev() {
-        let is_active = at + 1 == segments.len();
-        if is_active && segment.is_empty {
-            continue;
-        }
-        youngest = youngest.min(segment.last_append_time);
-        if planted(Bug::YoungStampKeepsAll) {
-            youngest = segment.last_append_time;
-        }
-        if count == 0 && youngest.saturating_add(age) < now {
-            count = at + 1;
-        }
+    let is_old = |segment: &SegmentFacts| segment.last_append_time.saturating_add(age) < now;
+    let with_data = match segments.split_last() {
+        Some((active, sealed)) if active.is_empty => sealed,
+        _ => segments,
+    };
+    if planted(Bug::YoungStampKeepsAll) {
+        return with_data.iter().take_while(|segment| is_old(segment)).count();
     }
-    count
+    with_data.iter().rposition(is_old).map_or(0, |newest| newest + 1)
 }
 
 /// A segment goes while what is left without it is still at least `floor`.

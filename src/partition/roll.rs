@@ -169,8 +169,7 @@ impl Shared {
             }
             return Err(error);
         }
-        writer.generation = changed.generation;
-        writer.confirmed = true;
+        writer.note_manifest(&changed);
         drop(writer);
         admin.manifest = changed;
         Ok(())

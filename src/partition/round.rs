@@ -6,9 +6,9 @@
 
 use super::shared::Shared;
 use super::writer::{State, Writer};
-use crate::segment::{Opened, TailMark};
+use crate::segment::{Checkpoint, Opened, TailMark};
 use crate::sync::{Bug, Leader, planted};
-use crate::{Error, ErrorKind, Offset, Position, Result};
+use crate::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 /// What one round makes durable.
@@ -18,8 +18,7 @@ struct Round {
     /// The sequence of the segment that was active.
     active: u64,
     /// The end of its complete batches.
-    end: Position,
-    end_offset: Offset,
+    end: Checkpoint,
 }
 
 impl Leader for Shared {
@@ -44,7 +43,10 @@ impl Shared {
             }
             Round::begin(&writer)
         };
-        covering(round.end_offset.get());
+        covering(round.end.next_offset.get());
+        if planted(Bug::MarkClaimsMore) {
+            round.store_mark(&mut self.writer.lock())?;
+        }
         for opened in &round.files {
             if let Err(error) = opened.file.sync() {
                 if planted(Bug::RetriedSync) && opened.file.sync().is_ok() {
@@ -65,7 +67,7 @@ impl Shared {
         } else {
             writer.unsynced_since = Some(self.options.clock.monotonic());
         }
-        Ok(round.end_offset.get())
+        Ok(round.end.next_offset.get())
     }
 }
 
@@ -91,13 +93,7 @@ impl Round {
             writer.sealing.as_ref().filter(|sealing| !sealing.is_durable() && !planted(Bug::RollNotSynced));
         let mut files: Vec<_> = sealing.map(|sealing| sealing.opened().clone()).into_iter().collect();
         files.push(writer.active.opened().clone());
-        let end = writer.active.end();
-        Self {
-            files,
-            active: writer.active.segment().sequence(),
-            end: end.position,
-            end_offset: end.next_offset,
-        }
+        Self { files, active: writer.active.segment().sequence(), end: *writer.active.end() }
     }
 
     /// Notes that it is durable, and stores the proof of it behind the log end. A roll may have come between.
@@ -110,7 +106,7 @@ impl Round {
             if let Some(sealing) = &mut writer.sealing
                 && sealing.segment().sequence() == self.active
             {
-                sealing.advance_durable(self.end);
+                sealing.advance_durable(self.end.position);
             }
             return Ok(());
         }
@@ -118,10 +114,14 @@ impl Round {
             let end = sealing.segment().written();
             sealing.advance_durable(end);
         }
-        writer.active.advance_durable(self.end);
+        writer.active.advance_durable(&self.end);
+        self.store_mark(writer)
+    }
+
+    fn store_mark(&self, writer: &mut Writer) -> Result<()> {
         let mark = TailMark {
-            synced: if planted(Bug::MarkClaimsMore) { writer.active.end().position } else { self.end },
-            durable_offset: self.end_offset,
+            synced: self.end.position,
+            durable_offset: self.end.next_offset,
             last_append_time: writer.active.end().last_append_time,
             manifest_generation: writer.generation,
         };

@@ -94,8 +94,8 @@ impl Shared {
         admin.manifest = changed;
         let epoch = admin.manifest.leader_epoch;
         let mut fresh = prepared.begin(end, epoch, cut.end.last_append_time);
-        let start = fresh.end().position;
-        fresh.advance_durable(start);
+        let start = *fresh.end();
+        fresh.advance_durable(&start);
         let gone = self.install(writer, fresh, cut);
         // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
         gone.iter().for_each(|segment| drop(self.unlink(segment)));
@@ -108,6 +108,7 @@ impl Shared {
         let end = cut.end.next_offset;
         let added = fresh.segment().clone();
         let cut_segment = cut.through.map(|(segment, end)| (segment.sequence(), cut_short(&segment, &end)));
+        writer.recovery_point = fresh.end().position;
         writer.active = fresh;
         writer.unsynced_since = None;
         let mut gone = Vec::new();
@@ -134,9 +135,9 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
     let (salt, layout) = (segment.salt(), segment.layout());
     let mut stop = segment.written();
     let track = Track { file: &*opened.file, salt, layout, len: stop.to_u64() };
-    let whole = walk(track, start, &mut |batch, at| {
-        if batch.next_offset() > to {
-            stop = stop.min(at);
+    let whole = walk(track, start, &mut |step| {
+        if step.header.next_offset() > to {
+            stop = stop.min(step.position);
         }
     })?;
     if whole.end.position < stop {
@@ -150,7 +151,7 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
         return Err(Error::new(ErrorKind::Corrupt, message));
     }
     let track = Track { len: stop.to_u64(), ..track };
-    Ok(walk(track, start, &mut |_, _| {})?.end)
+    Ok(walk(track, start, &mut |_| {})?.end)
 }
 
 /// The same file as a segment that ends earlier.

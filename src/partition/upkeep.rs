@@ -56,7 +56,9 @@ impl Upkeep {
 
     /// Has the thread look for what is due. Never blocks.
     pub(super) fn call(&self) {
-        if !self.called.swap(true, Ordering::AcqRel) {
+        // A look first: whoever calls has changed something under a lock that the thread takes after it began to
+        // answer. So a call that is seen to be under way will find that change.
+        if !self.called.load(Ordering::Acquire) && !self.called.swap(true, Ordering::AcqRel) {
             // A full channel means that a call is on its way already.
             let _ = self.calls.try_send(());
         }

@@ -48,7 +48,7 @@ fn verify_segment(segment: &Arc<Segment>, report: &mut VerifyReport) -> Result<(
     let track =
         Track { file: &*opened.file, salt: segment.salt(), layout: segment.layout(), len: end.to_u64() };
     let start = Checkpoint::start(segment.first_offset(), 0, Timestamp::MIN);
-    let found = walk(track, start, &mut |_, _| {})?;
+    let found = walk(track, start, &mut |_| {})?;
     report.good_bytes += u64::from(found.end.position.since(start.position));
     report.good_offsets += found.end.next_offset.since(start.next_offset);
     let what = match found.stop {

@@ -8,12 +8,13 @@
 //!                                   else: make one, then again   (outside the lock)
 //! ```
 
+use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
-use crate::record::{Batch, BatchLimits, Record, Times};
+use crate::record::{Batch, BatchBuilder, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
 use crate::sync::{Bug, Goal, Pending, Progress, planted};
-use crate::{Error, ErrorKind, Offset, Result, Timestamp};
+use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(crate) struct Writer {
     pub(super) confirmed: bool,
     /// The newest manifest, for tail marks.
     pub(super) generation: u64,
+    /// Where that manifest says that a walk of the active segment begins.
+    pub(super) recovery_point: Position,
 }
 
 /// Whether the partition takes writes.
@@ -147,6 +150,13 @@ impl Writer {
         u64::from(active) + u64::from(sealing)
     }
 
+    /// Notes what the manifest on the disk says now.
+    pub(super) fn note_manifest(&mut self, manifest: &Manifest) {
+        self.generation = manifest.generation;
+        self.confirmed = true;
+        self.recovery_point = manifest.recovery_point_of(self.active.segment());
+    }
+
     /// Makes the next segment the active one. There is one, and the segment before the active one is sealed.
     pub(super) fn swap(&mut self, next: PreparedSegment, shared: &Shared) {
         let end = self.active.end();
@@ -154,6 +164,7 @@ impl Writer {
         let old = std::mem::replace(&mut self.active, fresh);
         let added = self.active.segment().clone();
         self.sealing = Some(old.seal());
+        self.recovery_point = self.active.end().position;
         self.changed = true;
         shared.change_view(|view| view.segments.push(added));
     }
@@ -168,25 +179,28 @@ impl Shared {
         level: Durability,
     ) -> Result<Pending<Appended>> {
         let limits = BatchLimits::new(self.options.batch_bytes_max)?;
-        let mut batch = Batch::from_records(records, self.options.clock.now(), limits)?;
-        self.append_batch(&mut batch, expect, level)
+        let now = self.options.clock.now();
+        // Not sealed yet: the checksum is worked out once its place is known.
+        let mut batch = BatchBuilder::build(records, now, limits)?;
+        self.append_batch(&mut batch, expect, level, now)
     }
 
     /// Appends a batch with the offsets and the leader epoch that it has.
     pub(super) fn append_verbatim(&self, batch: &mut Batch, level: Durability) -> Result<Pending<Appended>> {
         BatchLimits::new(self.options.batch_bytes_max)?.admit(batch.len())?;
-        self.append_batch(batch, Expect::Verbatim, level)
+        self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
-    /// Appends a batch that is complete but for its place.
-    pub(super) fn append_batch(
+    /// Appends a batch that is complete but for its place, at `now`.
+    fn append_batch(
         &self,
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
+        now: Timestamp,
     ) -> Result<Pending<Appended>> {
         for _ in 0..ATTEMPTS_MAX {
-            match self.try_append(batch, expect, level)? {
+            match self.try_append(batch, expect, level, now)? {
                 Ok((appended, goal)) => return Ok(self.acknowledge(appended, goal)),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
@@ -213,8 +227,8 @@ impl Shared {
         batch: &mut Batch,
         expect: Expect,
         level: Durability,
+        now: Timestamp,
     ) -> Result<Result<(Appended, Goal), Obstacle>> {
-        let now = self.options.clock.now();
         let mut writer = self.writer.lock();
         writer.usable(self)?;
         let end = *writer.active.end();
@@ -236,6 +250,9 @@ impl Shared {
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
         };
+        if planted(Bug::PublishBeforeStore) {
+            self.end.store(end.next_offset.saturating_add(batch.offset_count()).get());
+        }
         let appended_at = self.retention_clock.stamp(now, self.options.clock.monotonic());
         if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
             self.poison_locked(&mut writer, &error);
@@ -265,18 +282,21 @@ impl Shared {
         batch: &Batch,
         now: Timestamp,
     ) -> Result<Option<Obstacle>> {
-        let monotonic = self.options.clock.monotonic();
         let (len, count) = (batch.len(), batch.offset_count());
         if writer.active.is_older_than(self.options.segment_age_max, now) && !self.swap_locked(writer) {
             return Ok(Some(Obstacle::NoSegment));
         }
-        if writer.active.room_for(len, count, monotonic) == Room::Full && !self.swap_locked(writer) {
-            return Ok(Some(Obstacle::NoSegment));
+        let mut room = writer.active.room_for(len, count);
+        if room == Room::Full && self.swap_locked(writer) {
+            room = writer.active.room_for(len, count);
         }
-        match writer.active.room_for(len, count, monotonic) {
+        match room {
             Room::Ready => Ok(None),
             Room::Full => Ok(Some(Obstacle::NoSegment)),
-            Room::Reserve { to, least } => self.reserve_locked(writer, to, least),
+            Room::Short { least } => {
+                let to = writer.active.reserve_to(least, self.options.clock.monotonic());
+                self.reserve_locked(writer, to, least)
+            }
         }
     }
 

@@ -10,7 +10,11 @@ use super::verify::{verify_batch, word};
 use super::{BatchBuilder, BatchHeader, BatchLimits, Flaw, Record};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Why reading a batch's header cannot fail.
+const VERIFIED: &str = "a batch's header was written or verified by us";
 
 /// Records that are stored together or not at all, in the bytes they are stored in.
 ///
@@ -95,6 +99,12 @@ impl Batch {
         Self::from_bytes(bytes, BatchLimits::most())
     }
 
+    /// A batch that was just verified where it is stored; what is local to that segment is cleared. Its checksum
+    /// is worked out anew when it is sealed or stamped.
+    pub(crate) fn from_verified(bytes: &[u8]) -> Self {
+        Self::unsealed(bytes.to_vec())
+    }
+
     /// The batch in `buf`, whose header decodes but for the checksum, which is worked out when the batch is
     /// sealed or stamped: the way to a segment needs it only once. What is local to a segment is cleared.
     pub(super) fn unsealed(buf: Vec<u8>) -> Self {
@@ -128,36 +138,36 @@ impl Batch {
     /// How many records it has.
     #[must_use]
     pub fn record_count(&self) -> u32 {
-        self.header().record_count
+        self.u32_at(at::RECORD_COUNT)
     }
 
     /// The offset of its first record.
     #[must_use]
     pub fn base_offset(&self) -> Offset {
-        self.header().base_offset
+        Offset::new(u64::from_le_bytes(self.field(at::BASE_OFFSET))).expect(VERIFIED)
     }
 
     /// The offset after its last.
     #[must_use]
     pub fn next_offset(&self) -> Offset {
-        self.header().next_offset()
+        self.base_offset().saturating_add(self.offset_count())
     }
 
     /// How many offsets it takes up: at least as many as it has records.
     pub(crate) fn offset_count(&self) -> u64 {
-        u64::from(self.header().last_offset_delta) + 1
+        u64::from(self.u32_at(at::LAST_OFFSET_DELTA)) + 1
     }
 
     /// The term of office of the leader that stored it; 0 where there are no leaders.
     #[must_use]
     pub fn leader_epoch(&self) -> u32 {
-        self.header().leader_epoch
+        self.u32_at(at::LEADER_EPOCH)
     }
 
     /// The latest of its records' timestamps.
     #[must_use]
     pub fn max_timestamp(&self) -> Timestamp {
-        self.header().max_timestamp
+        Timestamp::from_millis(i64::from_le_bytes(self.field(at::MAX_TIMESTAMP)))
     }
 
     /// The same batch with its first record at `offset`.
@@ -202,9 +212,20 @@ impl Batch {
         word(&self.buf, at::CRC32).unwrap_or(0)
     }
 
+    /// The bytes of one field of the header, which is not decoded as a whole: appending asks for few of them.
+    #[inline]
+    fn field<const N: usize>(&self, range: Range<usize>) -> [u8; N] {
+        self.buf.get(range).and_then(|field| field.first_chunk()).copied().expect(VERIFIED)
+    }
+
+    #[inline]
+    fn u32_at(&self, range: Range<usize>) -> u32 {
+        u32::from_le_bytes(self.field(range))
+    }
+
     /// Its header.
     pub(crate) fn header(&self) -> BatchHeader {
-        BatchHeader::decode(&self.buf).expect("a batch's header was written or verified by us")
+        BatchHeader::decode(&self.buf).expect(VERIFIED)
     }
 
     /// An empty builder with this batch's buffer.

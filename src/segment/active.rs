@@ -27,6 +27,8 @@ pub(crate) struct ActiveSegment {
     pub(super) index: IndexWriter,
     /// Where the next batch goes, a multiple of 8, and what is known of those before it.
     pub(super) end: Checkpoint,
+    /// The end of what is synced, and what is known of the batches before it.
+    pub(super) durable_end: Checkpoint,
     /// The proof that the next batch carries: what is synced here once all before this segment is synced too,
     /// else 0.
     pub(super) synced: Position,
@@ -39,8 +41,8 @@ pub(crate) struct ActiveSegment {
 pub(crate) enum Room {
     /// It fits into what is reserved.
     Ready,
-    /// Space must be reserved first: up to `to`, or where that is too much, up to `least`.
-    Reserve { to: u64, least: u64 },
+    /// Space must be reserved first, up to `least` at least.
+    Short { least: u64 },
     /// It belongs into the next segment.
     Full,
 }
@@ -68,8 +70,8 @@ impl ActiveSegment {
         self.end.position.get() <= SEGMENT_HEADER_LEN
     }
 
-    /// Whether `len` bytes more find room, at `now` (monotonic).
-    pub(crate) fn room_for(&mut self, len: usize, offset_count: u64, now: Duration) -> Room {
+    /// Whether `len` bytes more find room.
+    pub(crate) fn room_for(&self, len: usize, offset_count: u64) -> Room {
         let end = self.end.position.to_u64();
         let needed = end + len as u64 + u64::from(TAIL_MARK_LEN) + 8;
         let relative = self.end.next_offset.since(self.segment.first_offset()) + offset_count;
@@ -77,12 +79,15 @@ impl ActiveSegment {
         if (needed > self.capacity && !self.is_empty()) || overflows {
             return Room::Full;
         }
-        let reserved = self.reserved();
-        if needed <= reserved || planted(Bug::BatchOverReserve) {
+        if needed <= self.reserved() || planted(Bug::BatchOverReserve) {
             return Room::Ready;
         }
-        let to = (reserved + self.steps.take(now)).min(self.capacity).max(needed);
-        Room::Reserve { to, least: needed }
+        Room::Short { least: needed }
+    }
+
+    /// How far to reserve, at `now` (monotonic), when `least` is needed: a whole step, if the segment has it.
+    pub(crate) fn reserve_to(&mut self, least: u64, now: Duration) -> u64 {
+        (self.reserved() + self.steps.take(now)).min(self.capacity).max(least)
     }
 
     /// How far space is reserved.
@@ -149,13 +154,19 @@ impl ActiveSegment {
     }
 
     /// Notes that all before `synced` is durable, here and in earlier segments.
-    pub(crate) fn advance_durable(&mut self, synced: Position) {
-        if synced > self.synced {
-            self.synced = synced;
+    pub(crate) fn advance_durable(&mut self, synced: &Checkpoint) {
+        self.synced = self.synced.max(synced.position);
+        if synced.position >= self.durable_end.position {
+            self.durable_end = *synced;
         }
-        if synced.to_u64() > self.durable.get() {
-            self.durable.advance(synced.to_u64());
+        if synced.position.to_u64() > self.durable.get() {
+            self.durable.advance(synced.position.to_u64());
         }
+    }
+
+    /// The end of what is synced, and what is known of the batches before it.
+    pub(crate) fn durable_end(&self) -> &Checkpoint {
+        &self.durable_end
     }
 
     /// Stores the tail mark at the end; the next batch overwrites it. What cannot be reserved or written is

@@ -167,6 +167,7 @@ impl PreparedSegment {
             durable,
             index,
             end,
+            durable_end: end,
             synced,
             capacity,
             steps,

@@ -41,6 +41,7 @@ impl Tail {
             Self::Plain(published) => {
                 if planted(Bug::PublishBeforeStore) {
                     published.advance(end);
+                    std::thread::sleep(std::time::Duration::from_micros(200));
                 }
                 io::write_all(&*opened.file, bytes, at)?;
                 published.advance(end);

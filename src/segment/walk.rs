@@ -1,6 +1,6 @@
 //! Walking the batches of a segment file one by one, by system calls alone.
 
-use super::{Checkpoint, Layout};
+use super::{Checkpoint, IndexWriter, Layout};
 use crate::io::{self, File};
 use crate::record::{BATCH_ALIGN, BatchHeader, Flaw, HEADER_LEN, Place, read_batch};
 use crate::sync::{Bug, planted};
@@ -59,6 +59,17 @@ pub(crate) struct Track<'a> {
     pub(crate) len: u64,
 }
 
+/// A good batch on the way.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step<'a> {
+    pub(crate) header: &'a BatchHeader,
+    pub(crate) position: Position,
+    /// What is known of the batches before it.
+    pub(crate) before: &'a Checkpoint,
+    /// From its header to its last record, as it lies.
+    pub(crate) bytes: &'a [u8],
+}
+
 /// Walks from `from` to the first place that is not a good batch, and shows each good one to `each`.
 ///
 /// *Good*: check word, bounds, checksum and fields hold, the offset is the next one (in a compacted segment
@@ -66,11 +77,7 @@ pub(crate) struct Track<'a> {
 ///
 /// # Errors
 /// When a read fails.
-pub(crate) fn walk(
-    track: Track<'_>,
-    from: Checkpoint,
-    each: &mut dyn FnMut(&BatchHeader, Position),
-) -> Result<Walk> {
+pub(crate) fn walk(track: Track<'_>, from: Checkpoint, each: &mut dyn FnMut(Step<'_>)) -> Result<Walk> {
     let mut window = Window::new(track);
     let mut walk = Walk { end: from, furthest: Position::ZERO, stop: Stop::End };
     loop {
@@ -79,7 +86,7 @@ pub(crate) fn walk(
             walk.stop = Stop::End;
             return Ok(walk);
         }
-        let (header, next) = match window.batch(at)? {
+        let (header, bytes, next) = match window.batch(at)? {
             Ok(found) => found,
             Err(flaw) => {
                 walk.stop = Stop::Flaw(flaw);
@@ -90,7 +97,7 @@ pub(crate) fn walk(
             walk.stop = Stop::Flaw(flaw);
             return Ok(walk);
         }
-        each(&header, at);
+        each(Step { header: &header, position: at, before: &walk.end, bytes });
         walk.furthest = walk.furthest.max(header.synced);
         walk.end = walk.end.behind(&header, next);
     }
@@ -107,6 +114,13 @@ impl Checkpoint {
             max_timestamp: self.max_timestamp.max(batch.max_timestamp),
             last_append_time: self.last_append_time,
         }
+    }
+}
+
+impl IndexWriter {
+    /// Notes the batch of a step.
+    pub(crate) fn push_step(&mut self, step: Step<'_>) {
+        self.push(step.header.base_offset, step.position, step.header.max_timestamp);
     }
 }
 
@@ -134,26 +148,33 @@ struct Window<'a> {
     start: u64,
 }
 
+/// One batch: its header, its bytes, and where the next one begins.
+type Seen<'a> = (BatchHeader, &'a [u8], Position);
+
 impl<'a> Window<'a> {
     fn new(track: Track<'a>) -> Self {
         Self { track, buf: Vec::new(), start: 0 }
     }
 
-    /// The batch at `at`, and where the next one begins.
-    fn batch(&mut self, at: Position) -> Result<Result<(BatchHeader, Position), Flaw>> {
+    /// The batch at `at`.
+    fn batch(&mut self, at: Position) -> Result<Result<Seen<'_>, Flaw>> {
         if self.from(at).len() < HEADER_LEN {
             self.fill(at, WINDOW_LEN)?;
         }
         let left = self.track.len.saturating_sub(at.to_u64());
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         let place = Place { salt: self.track.salt, position: at };
-        if let Err(Flaw::Incomplete { needed }) = read_batch(self.from(at), place, len_max) {
+        // Large windows make it rare that a batch is cut off by the end of one.
+        let mut header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
+        if let Err(Flaw::Incomplete { needed }) = header {
             self.fill(at, needed.max(WINDOW_LEN))?;
+            header = read_batch(self.from(at), place, len_max).map(|(header, _)| header);
         }
-        Ok(read_batch(self.from(at), place, len_max).and_then(|(header, bytes)| {
+        Ok(header.and_then(|header| {
             let beyond = Flaw::NotABatch { length: header.length, expected: 0, found: header.check };
-            let next = at.checked_add(bytes.len()).and_then(Position::checked_align).ok_or(beyond)?;
-            Ok((header, next))
+            let len = usize::try_from(header.length).map_err(|_| beyond)?;
+            let next = at.checked_add(len).and_then(Position::checked_align).ok_or(beyond)?;
+            Ok((header, self.from(at).get(..len).ok_or(beyond)?, next))
         }))
     }
 
@@ -166,8 +187,7 @@ impl<'a> Window<'a> {
     /// Moves the window to `at`.
     fn fill(&mut self, at: Position, len: usize) -> Result<()> {
         self.start = at.to_u64();
-        self.buf = read_range(self.track, at.to_u64(), len)?;
-        Ok(())
+        read_range_into(&mut self.buf, self.track, at.to_u64(), len)
     }
 }
 
@@ -176,13 +196,20 @@ impl<'a> Window<'a> {
 /// # Errors
 /// When a read fails.
 pub(crate) fn read_range(track: Track<'_>, at: u64, len: usize) -> Result<Vec<u8>> {
+    let mut buf = Vec::new();
+    read_range_into(&mut buf, track, at, len)?;
+    Ok(buf)
+}
+
+/// The same in place of what is in `buf`.
+fn read_range_into(buf: &mut Vec<u8>, track: Track<'_>, at: u64, len: usize) -> Result<()> {
     let left = usize::try_from(track.len.saturating_sub(at)).unwrap_or(usize::MAX);
-    let mut buf = vec![0; len.min(left)];
-    let count = io::read_full(track.file, &mut buf, at).map_err(|error| {
-        Error::io(format_args!("read {} bytes at position {at} of", buf.len()), track.file.path(), error)
+    buf.resize(len.min(left), 0);
+    let count = io::read_full(track.file, buf, at).map_err(|error| {
+        Error::io(format_args!("read {} bytes at position {at} of", len.min(left)), track.file.path(), error)
     })?;
     buf.truncate(count);
-    Ok(buf)
+    Ok(())
 }
 
 const _: () = assert!(BATCH_ALIGN == 8, "positions are aligned to 8");

@@ -87,6 +87,9 @@ impl<T> Pending<T> {
     /// # Errors
     /// Those of the work itself.
     pub fn wait(mut self) -> Result<T> {
+        if let Step::Ready(_) = self.0 {
+            return self.take();
+        }
         self.wait_until(Deadline::Never).and_then(|done| done.ok_or_else(never))
     }
 

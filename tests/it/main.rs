@@ -16,6 +16,7 @@ mod honest_simulation;
 mod interplay;
 mod loop_disk;
 mod model;
+mod open_time;
 #[cfg(annals_planted)]
 mod planted;
 mod proof;

@@ -82,9 +82,9 @@ impl OpenEnd {
         let file = self.file.clone();
         let track = Track { len, ..file.track() };
         let (index, unproved) = (&mut self.index, &mut self.unproved);
-        let found = walk(track, self.end, &mut |batch, at| {
-            index.push(batch.base_offset, at, batch.max_timestamp);
-            unproved.push_back((at, batch.base_offset));
+        let found = walk(track, self.end, &mut |step| {
+            index.push_step(step);
+            unproved.push_back((step.position, step.header.base_offset));
         })?;
         found.check_version(track)?;
         let grew = found.end.position > self.end.position;

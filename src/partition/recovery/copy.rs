@@ -55,9 +55,9 @@ impl Copy {
     pub(super) fn take(&mut self, found: &SegmentFile, from: Checkpoint, to: Position) -> Result<()> {
         let track = Track { len: to.to_u64(), ..found.track() };
         let mut result = Ok(());
-        walk(track, from, &mut |batch, at| {
+        walk(track, from, &mut |step| {
             if result.is_ok() {
-                result = self.take_one(track, at, batch.length);
+                result = self.push(&mut Batch::from_verified(step.bytes));
             }
         })?;
         result
@@ -66,9 +66,7 @@ impl Copy {
     /// Takes one batch.
     pub(super) fn take_one(&mut self, track: Track<'_>, at: Position, length: u32) -> Result<()> {
         let bytes = read_range(track, at.to_u64(), usize::try_from(length).unwrap_or(usize::MAX))?;
-        let mut batch = Batch::from_stored(&bytes)?;
-        self.push(&mut batch)?;
-        if self.buf.len() >= COPY_LEN { self.write() } else { Ok(()) }
+        self.push(&mut Batch::from_stored(&bytes)?)
     }
 
     fn push(&mut self, batch: &mut Batch) -> Result<()> {
@@ -98,7 +96,7 @@ impl Copy {
             max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
             last_append_time: self.end.last_append_time,
         };
-        Ok(())
+        if self.buf.len() >= COPY_LEN { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<()> {

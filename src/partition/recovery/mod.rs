@@ -196,7 +196,7 @@ impl Recovery<'_> {
             let found = inventory.listed(&**self.dir, entry)?;
             let start = Checkpoint::start(entry.first_offset, 0, entry.last_append_time);
             let track = Track { len: entry.end.to_u64(), ..found.track() };
-            let walked = walk(track, start, &mut |_, _| {})?;
+            let walked = walk(track, start, &mut |_| {})?;
             walked.check_version(track)?;
             if walked.end.next_offset != entry.end_offset || walked.end.digest.to_u64() != entry.digest {
                 let message = format!(

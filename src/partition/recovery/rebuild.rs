@@ -59,7 +59,8 @@ fn begin(
     last_append_time: crate::Timestamp,
 ) -> ActiveSegment {
     let mut active = prepared.begin(first_offset, epoch, last_append_time);
-    active.advance_durable(Position::new(SEGMENT_HEADER_LEN));
+    let start = *active.end();
+    active.advance_durable(&start);
     active
 }
 
@@ -149,11 +150,12 @@ fn replace_end(
 ) -> Result<Recovered> {
     recovery.changed = true;
     let (synced_in, synced) = end.synced;
-    let Some((found, entry, _)) = end.tails.get(synced_in) else {
+    let named = end.tails.get(synced_in);
+    let Some((found, from)) = named.and_then(|(found, _, tail)| Some((found, tail.waypoint_before(synced)?)))
+    else {
         return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
     };
-    let from = end.checkpoint_before(synced_in, entry, &manifest);
-    let until = walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_, _| {})?.end;
+    let until = walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_| {})?.end;
 
     let header = recovery.new_header(&mut manifest)?;
     let name = FileName::Next { sequence: header.sequence }.to_string();

@@ -19,6 +19,8 @@ use crate::{Offset, Position, Result, Timestamp};
 
 /// Bytes that are searched at once.
 const WINDOW_LEN: usize = 1 << 20;
+/// Bytes from one waypoint to the next, at least.
+const WAYPOINT_EVERY: u32 = 1 << 20;
 /// Batches begin at multiples of this.
 const STRIDE: usize = 8;
 
@@ -29,6 +31,8 @@ pub(crate) struct Tail {
     pub(crate) beyond: Beyond,
     pub(crate) index: IndexWriter,
     owner: IndexOwner,
+    /// Places on the way from the recovery point to the end, some way apart; the first is the recovery point.
+    waypoints: Vec<Checkpoint>,
 }
 
 /// What follows the last good batch of a segment.
@@ -55,10 +59,17 @@ impl Tail {
         from: Checkpoint,
     ) -> Result<Self> {
         let mut index = index_up_to(track, dir, owner, from.position)?;
-        let walk =
-            walk(track, from, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+        let mut waypoints = vec![from];
+        let mut due = from.position;
+        let walk = walk(track, from, &mut |step| {
+            index.push_step(step);
+            if step.position.since(due) >= WAYPOINT_EVERY {
+                due = step.position;
+                waypoints.push(*step.before);
+            }
+        })?;
         let beyond = Beyond::search(track, walk.end.position)?;
-        Ok(Self { walk, beyond, index, owner })
+        Ok(Self { walk, beyond, index, owner, waypoints })
     }
 
     /// Whether the log goes on in this segment behind the one before it: by a batch that follows, or by a
@@ -78,6 +89,12 @@ impl Tail {
     /// The first offset of the segment.
     pub(crate) fn first_offset(&self) -> Offset {
         self.owner.first_offset
+    }
+
+    /// A place at or before `position` to walk there from, none but the recovery point when that is behind it.
+    pub(crate) fn waypoint_before(&self, position: Position) -> Option<Checkpoint> {
+        let after = self.waypoints.partition_point(|waypoint| waypoint.position <= position);
+        self.waypoints.get(after.saturating_sub(1)).copied()
     }
 
     /// The furthest position that anything here names as synced.
@@ -110,7 +127,7 @@ fn index_up_to(
     }
     let mut index = IndexWriter::new(owner);
     let track = Track { len: end.to_u64(), ..track };
-    walk(track, start, &mut |batch, at| index.push(batch.base_offset, at, batch.max_timestamp))?;
+    walk(track, start, &mut |step| index.push_step(step))?;
     Ok(index)
 }
 
@@ -194,7 +211,7 @@ impl Beyond {
         )?;
         let len_max = u32::try_from(left).unwrap_or(u32::MAX);
         Ok(match one_bit_from_good(&bytes, place, len_max) {
-            Some(bit) if !is_tear(&bytes, from, bit) => Rest::OneBitFromGood,
+            Some(bit) if !is_tear(&bytes, place, bit) => Rest::OneBitFromGood,
             _ => Rest::Other,
         })
     }

@@ -4,9 +4,10 @@ use super::history::{Crash, Found, History, Promise, offset};
 use super::workload::{Indexes, Workload, clock};
 use annals::io::{Atom, Fate, SimDisk};
 use annals::{
-    Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryOutcome,
+    Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryReport,
     Timestamp,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens images of one workload.
@@ -29,14 +30,14 @@ impl Examiner<'_> {
     }
 
     /// Opens it, and reads all of it.
-    pub fn recover(&self, disk: &SimDisk, salt: u64) -> Result<(Found, RecoveryOutcome), String> {
+    pub fn recover(&self, disk: &SimDisk, salt: u64) -> Result<(Found, Arc<RecoveryReport>), String> {
         self.spoil_indexes(disk, salt);
         let log = self.open(disk, salt)?;
         let found = read_all(&log, self.history)?;
-        let outcome = log.recovery_report().outcome;
+        let report = log.recovery_report();
         // It is looked at and thrown away: closing it would only cost time.
         disk.cut_now();
-        Ok((found, outcome))
+        Ok((found, report))
     }
 
     fn spoil_indexes(&self, disk: &SimDisk, salt: u64) {

@@ -118,8 +118,8 @@ fn cut(stage: &Stage<'_>, seed: u64, promise: &Promise, tally: &mut Tally) -> Re
     for image in stage.disk.power_cuts(&PowerCuts::new(seed).exhaustive_max(4).samples(8).torn(2)) {
         tally.images += 1;
         tally.distinct += 1;
-        let (after, outcome) = examiner.recover(&image, seed ^ 23)?;
-        tally.count(outcome);
+        let (after, report) = examiner.recover(&image, seed ^ 23)?;
+        tally.count(&report);
         promise.check(&after, Crash::PowerCut)?;
     }
     Ok(())

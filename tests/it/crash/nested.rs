@@ -155,9 +155,9 @@ impl Nest<'_> {
         let found = match self.known.get(&hash) {
             Some(found) => *found,
             None => {
-                let (found, outcome) = self.examiner.recover(image, hash ^ self.seed)?;
+                let (found, report) = self.examiner.recover(image, hash ^ self.seed)?;
                 self.tally.distinct += 1;
-                self.tally.count(outcome);
+                self.tally.count(&report);
                 self.known.insert(hash, found);
                 found
             }

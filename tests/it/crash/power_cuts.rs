@@ -137,9 +137,9 @@ impl<'a> Crasher<'a> {
         let found = match known {
             Some(found) => found,
             None => {
-                let (found, outcome) = self.examiner.recover(image, salt)?;
+                let (found, report) = self.examiner.recover(image, salt)?;
                 self.tally.distinct += 1;
-                self.tally.count(outcome);
+                self.tally.count(&report);
                 self.known.insert(hash, found);
                 found
             }

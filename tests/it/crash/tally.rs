@@ -3,7 +3,7 @@
 use super::workload::Workload;
 use super::workloads::WORKLOADS;
 use crate::proof::Count;
-use annals::RecoveryOutcome;
+use annals::{RecoveryOutcome, RecoveryReport};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -64,20 +64,21 @@ pub struct Tally {
     /// Those that were examined at length as well.
     pub examined: u64,
     pub crash_points: u64,
+    /// New partitions, where the crash had come before there was one.
     created: u64,
-    clean: u64,
-    extended: u64,
-    torn: u64,
+    /// How often each row of the recovery table was applied.
+    rows: [u64; ROWS],
 }
 
+/// The rows are numbered from 1.
+const ROWS: usize = 13;
+
 impl Tally {
-    pub fn count(&mut self, outcome: RecoveryOutcome) {
-        match outcome {
-            RecoveryOutcome::Created => self.created += 1,
-            RecoveryOutcome::Clean => self.clean += 1,
-            RecoveryOutcome::Extended => self.extended += 1,
-            RecoveryOutcome::Torn => self.torn += 1,
-            other => panic!("a crash is no damage, and nothing asked for {other:?}"),
+    pub fn count(&mut self, report: &RecoveryReport) {
+        self.created += u64::from(report.outcome == RecoveryOutcome::Created);
+        for row in &report.rows {
+            assert!([3, 7, 8, 10].contains(row), "a crash is no damage, and row {row} is for that");
+            self.rows[usize::from(*row)] += 1;
         }
     }
 
@@ -87,14 +88,12 @@ impl Tally {
         self.examined += other.examined;
         self.crash_points += other.crash_points;
         self.created += other.created;
-        self.clean += other.clean;
-        self.extended += other.extended;
-        self.torn += other.torn;
+        self.rows.iter_mut().zip(other.rows).for_each(|(row, more)| *row += more);
     }
 
     /// Whether each way in which an open can end well was met.
     pub fn met_all(&self) -> bool {
-        self.created > 0 && self.clean > 0 && self.extended > 0 && self.torn > 0
+        self.created > 0 && [3, 7, 8, 10].iter().all(|row| self.rows[*row] > 0)
     }
 }
 
@@ -102,15 +101,16 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} images at {} crash points, {} of them distinct and reopened ({} created, {} clean: row 7, \
-             {} extended: row 8, {} torn: row 10), {} examined at length",
+            "{} images at {} crash points, {} of them distinct and reopened ({} found nothing yet; row 3 of the \
+             recovery table {}, row 7 {}, row 8 {}, row 10 {}), {} examined at length",
             Count(self.images),
             Count(self.crash_points),
             Count(self.distinct),
             Count(self.created),
-            Count(self.clean),
-            Count(self.extended),
-            Count(self.torn),
+            Count(self.rows[3]),
+            Count(self.rows[7]),
+            Count(self.rows[8]),
+            Count(self.rows[10]),
             Count(self.examined),
         )
     }

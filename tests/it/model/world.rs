@@ -188,9 +188,8 @@ impl World {
         let now = self.clock.now();
         let last = start - 1;
         let is_expired = |age: Duration| {
-            let mut later =
-                self.records.range(last..).map(|(_, record)| Timestamp::from_millis(record.appended_at));
-            later.any(|time| time.saturating_add(age) < now)
+            let mut later = self.records.values().filter(|record| record.next > last);
+            later.any(|record| Timestamp::from_millis(record.appended_at).saturating_add(age) < now)
         };
         let is_spared = |bytes: u64| self.log().stats().log_bytes >= bytes;
         let is_right = match self.settings.retention {
@@ -467,6 +466,9 @@ impl World {
     }
 
     fn truncate(&mut self, to: u64) -> Verdict {
+        // What retention wants goes first, or the two could not be told apart.
+        self.maintain()?;
+        self.settle()?;
         let is_outside = to < self.start || to > self.end;
         match self.log().truncate(at(to)) {
             Ok(end) => {
@@ -508,7 +510,13 @@ impl World {
         if let Some((_, cut)) = self.records.iter().find(|(_, record)| record.next > to) {
             // A batch whose first records were deleted goes altogether, down to the log start.
             self.end = cut.base.max(self.start);
+            // Appended before what is taken back, whatever a clock that was set back meanwhile has said.
+            let taken = self.records.values().filter(|record| record.next > to);
+            let earliest = taken.map(|record| record.appended_at).min().unwrap_or(i64::MAX);
             self.records.retain(|_, record| record.next <= to);
+            self.records
+                .values_mut()
+                .for_each(|record| record.appended_at = record.appended_at.min(earliest));
             self.epoch = self.records.range(self.start..).next_back().map_or(0, |(_, record)| record.epoch);
         }
     }
@@ -554,7 +562,8 @@ impl World {
         self.open()?;
         let end = self.log().log_end_offset().get();
         hold!(end >= durable, "{durable} was durable, and the log ends at {end}");
-        if end < self.end {
+        let is_cut = end < self.end;
+        if is_cut {
             let is_border = end == self.start || self.records.values().any(|record| record.next == end);
             hold!(is_border, "the log ends at {end}, inside a batch");
             self.forget_beyond(end);

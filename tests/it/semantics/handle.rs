@@ -5,7 +5,7 @@ use annals::clock::ManualClock;
 use annals::io::{Op, SimDisk};
 use annals::{
     Batch, BatchLimits, Durability, ErrorKind, Follower, Maintenance, Partition, Pending, ReadLevel, Reader,
-    Record, Records, Segment,
+    Record, Records, Segment, WriteMode,
 };
 use std::sync::Arc;
 use std::task::Poll;
@@ -27,7 +27,11 @@ fn handles_can_be_shared_and_readers_sent() {
 
 /// Partitions whose clock stands still, so that no timer helps: one with its thread, one without.
 fn open(maintenance: Maintenance) -> Partition {
-    let options = options(&ManualClock::new(START)).maintenance(maintenance);
+    open_to_write(maintenance, WriteMode::Automatic)
+}
+
+fn open_to_write(maintenance: Maintenance, mode: WriteMode) -> Partition {
+    let options = options(&ManualClock::new(START)).maintenance(maintenance).write_mode(mode);
     options.open_in(SimDisk::new().root()).expect("an empty disk can be opened")
 }
 
@@ -239,8 +243,9 @@ fn a_clean_reopen_and_close_writes_nothing_but_the_lock() {
 /// Four producers and two readers: order, atomicity, and no record that is not whole.
 #[test]
 fn readers_beside_writers_see_whole_batches_in_order() {
-    for maintenance in [Maintenance::Threads, Maintenance::Manual] {
-        let log = open(maintenance);
+    let ways = [(Maintenance::Threads, WriteMode::Automatic), (Maintenance::Manual, WriteMode::Pwrite)];
+    for (maintenance, mode) in ways {
+        let log = open_to_write(maintenance, mode);
         std::thread::scope(|scope| {
             for producer in 0..3_u64 {
                 let log = log.clone();
