@@ -49,6 +49,7 @@
 //!     error units clock sync
 //! ```
 
+mod broker;
 pub mod clock;
 mod error;
 pub mod io;
@@ -59,12 +60,16 @@ mod partition;
 mod record;
 mod segment;
 mod sync;
+mod topic;
 mod units;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+pub use broker::{
+    Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
@@ -77,4 +82,5 @@ pub use segment::Segment;
 #[doc(hidden)]
 pub use sync::Bug;
 pub use sync::Pending;
+pub use topic::{Topic, TopicOptions, TopicPartition, TopicSettings};
 pub use units::{Offset, Position, Timestamp, TopicId};

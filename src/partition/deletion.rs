@@ -39,7 +39,7 @@ impl Shared {
 
     /// Deletes what the policy no longer wants.
     pub(super) fn enforce_retention(&self) -> Result<()> {
-        if self.options.retention == super::Retention::Forever || self.expired_count() == 0 {
+        if self.policy.retention() == super::Retention::Forever || self.expired_count() == 0 {
             return Ok(());
         }
         let mut admin = self.administer()?;
@@ -75,10 +75,10 @@ impl Shared {
     fn expired_count(&self) -> usize {
         let clock = &self.options.clock;
         let now = self.retention_clock.now(clock.now(), clock.monotonic());
-        expired(&self.segment_facts(), now, &self.options.retention)
+        expired(&self.segment_facts(), now, &self.policy.retention())
     }
 
-    fn segment_facts(&self) -> Vec<SegmentFacts> {
+    pub(super) fn segment_facts(&self) -> Vec<SegmentFacts> {
         let writer = self.writer.lock();
         let active = writer.active.seal_facts();
         let view = self.view();

@@ -2,22 +2,35 @@
 
 use super::options::Retention;
 use super::shared::Shared;
+use super::upkeep::{Chore, Upkeep};
 use super::writer::UNSYNCED_BYTES_MAX;
 use super::writer::UNSYNCED_TIME_MAX;
-use crate::Result;
+use crate::{Error, ErrorKind, Result};
 use std::time::Duration;
 
 /// How often retention by age is looked at.
 const RETENTION_EVERY: Duration = Duration::from_secs(30);
 
-impl Shared {
-    /// Does what is due and says how long nothing will be. Failures poison the partition, or are left to the
-    /// append that runs into them: nobody is there to hear of them now.
-    pub(super) fn upkeep_due(&self) -> Duration {
+impl Chore for Shared {
+    fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    /// Failures poison the partition, or are left to the append that runs into them: nobody is there to hear
+    /// of them now.
+    fn do_due(&self) -> Duration {
         drop(self.maintain());
         self.next_due()
     }
 
+    fn panicked(&self) {
+        let message = "the disk thread panicked: reopen the partition";
+        self.poison_locked(&mut self.writer.lock(), &Error::new(ErrorKind::Poisoned, message));
+        self.commit.wake_futures();
+    }
+}
+
+impl Shared {
     /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
         self.sync_if_due();
@@ -86,7 +99,7 @@ impl Shared {
             .unsynced_since
             .map_or(Duration::MAX, |since| (since + UNSYNCED_TIME_MAX).saturating_sub(now));
         let unwatch = if writer.watched { UNSYNCED_TIME_MAX } else { Duration::MAX };
-        let retention = match self.options.retention {
+        let retention = match self.policy.retention() {
             Retention::Forever | Retention::Bytes(_) => Duration::MAX,
             Retention::Age(_) | Retention::AgeOrBytes(..) => RETENTION_EVERY,
         };

@@ -89,6 +89,19 @@ impl Follower {
         Ok(Self { source: Arc::new(Followed { dir, seen: Mutex::new(seen) }) })
     }
 
+    /// The same, when it is this topic's partition of this number.
+    ///
+    /// # Errors
+    /// `NotFound` when it is another topic's: the one that was meant has been deleted.
+    pub(crate) fn open_of(dir: Arc<dyn Dir>, owner: (crate::TopicId, u32)) -> Result<Self> {
+        let (manifest, _) = load_read_only(&*dir)?;
+        if (manifest.topic, manifest.partition) != owner {
+            let message = format!("{}: the topic was deleted, this is another one", dir.path().display());
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        Self::open_in(dir)
+    }
+
     /// Reads from `from` to the end that can be seen now; see [`crate::Partition::read`]. Asked again at the
     /// end, the reader looks whether there is more.
     #[must_use]

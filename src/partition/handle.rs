@@ -71,6 +71,10 @@ impl Partition {
         Self { handle: Arc::new(Handle(shared)) }
     }
 
+    pub(super) fn is_only_handle(&self) -> bool {
+        Arc::strong_count(&self.handle) == 1
+    }
+
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.0
     }
@@ -89,7 +93,7 @@ impl Partition {
     /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
     ///   or by a [`Partition::reopen`] that did not find them.
     pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
-        self.append_with(self.shared().options.durability, records)
+        self.append_with(self.shared().policy.durability(), records)
     }
 
     /// The same, waiting for `level`.
@@ -111,7 +115,7 @@ impl Partition {
         expected: Offset,
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Pending<Appended> {
-        let level = self.shared().options.durability;
+        let level = self.shared().policy.durability();
         self.shared().append_records(records, Expect::End(expected), level).unwrap_or_else(Pending::failed)
     }
 
@@ -122,7 +126,7 @@ impl Partition {
     /// - `Fenced`: its leader epoch is lower than the log's.
     /// - else as [`Partition::append`].
     pub fn append_batch(&self, batch: &Batch) -> Pending<Appended> {
-        let level = self.shared().options.durability;
+        let level = self.shared().policy.durability();
         let mut batch = batch.clone();
         self.shared().append_verbatim(&mut batch, level).unwrap_or_else(Pending::failed)
     }
@@ -133,7 +137,7 @@ impl Partition {
     /// yet; below the log start and beyond the end is `OutOfRange`.
     #[must_use]
     pub fn read(&self, from: Offset) -> Reader {
-        Reader::new(self.shared().clone(), self.shared().options.read_level, from)
+        Reader::new(self.shared().clone(), self.shared().policy.read_level(), from)
     }
 
     /// Work that is done when readers can see a record beyond `offset`: when the end, at the partition's read
@@ -142,7 +146,7 @@ impl Partition {
     /// # Errors
     /// `Closed` when the partition is closed meanwhile; `Io` when the sync failed.
     pub fn wait_past(&self, offset: Offset) -> Pending<()> {
-        self.wait_past_at(self.shared().options.read_level, offset)
+        self.wait_past_at(self.shared().policy.read_level(), offset)
     }
 
     /// The same for a reader at `level`.
@@ -167,7 +171,7 @@ impl Partition {
     /// `Corrupt` or `Io` when a segment cannot be read.
     #[doc(alias = "offsetsForTimes")]
     pub fn offset_for_time(&self, time: Timestamp) -> Result<Option<TimedOffset>> {
-        self.shared().offset_for_time(time, self.shared().options.read_level)
+        self.shared().offset_for_time(time, self.shared().policy.read_level())
     }
 
     /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.

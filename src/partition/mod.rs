@@ -26,13 +26,17 @@ mod lookup;
 pub(crate) mod manifest;
 mod opening;
 mod options;
+mod policy;
 mod reader;
 mod recovery;
 mod recovery_point;
+mod removal;
+mod resting;
 mod retention;
 mod roll;
 mod round;
 mod shared;
+pub(crate) mod slots;
 mod space;
 mod stats;
 mod truncation;
@@ -42,15 +46,21 @@ mod view;
 mod waiting;
 mod writer;
 
+pub(crate) use entropy::Entropy;
 pub use follower::Follower;
 pub use handle::Partition;
 pub use lookup::TimedOffset;
+pub(crate) use opening::take_lock;
+pub(crate) use options::{Absence, check_sizes};
 pub use options::{
     Durability, Maintenance, OnDamage, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource,
     WriteMode,
 };
 pub use reader::Reader;
 pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
+pub(crate) use removal::remove_partition;
+pub(crate) use retention::RetentionClock;
 pub use stats::PartitionStats;
+pub(crate) use upkeep::{Attendance, Chore, DiskThread, Upkeep};
 pub use verify::{DamagedPlace, VerifyReport};
 pub use writer::Appended;

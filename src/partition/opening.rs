@@ -2,20 +2,21 @@
 
 use super::handle::Partition;
 use super::options::PartitionOptions;
+use super::policy::Policy;
 use super::recovery::{Recovered, recover};
 use super::retention::RetentionClock;
 use super::shared::{Admin, Shared};
 use super::space::Pinned;
-use super::upkeep::Upkeep;
+use super::upkeep::{Chore, Upkeep};
 use super::view::View;
 use super::writer::{State, Writer};
 use crate::io::{Access, Dir, Lock, read_full};
 use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
 use crate::{Error, ErrorKind, Offset, Result};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The file that keeps a second writer out.
-const LOCK: &str = "LOCK";
+pub(super) const LOCK: &str = "LOCK";
 /// Most bytes of its note that are read.
 const NOTE_LEN_MAX: usize = 256;
 
@@ -26,14 +27,15 @@ impl Partition {
         let recovered = recover(&dir, &options, Offset::ZERO)?;
         let shared = Shared::new(dir, options, lock, recovered);
         if !shared.is_manual() {
-            shared.upkeep.start(Arc::downgrade(&shared))?;
+            let chore: Weak<dyn Chore> = shared.me.clone();
+            shared.upkeep.connect(chore, &shared.options.attendance, &shared.options.clock)?;
         }
         Ok(Self::from_shared(shared))
     }
 }
 
 /// Takes the lock of the directory, or says who holds it.
-fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Lock>> {
+pub(crate) fn take_lock(dir: &dyn Dir) -> Result<Box<dyn Lock>> {
     let path = dir.path().join(LOCK);
     let lock = dir.lock(LOCK).map_err(|error| Error::io("lock", &path, error))?;
     let Some(lock) = lock else {
@@ -63,9 +65,12 @@ impl Shared {
     ) -> Arc<Self> {
         let end = recovered.active.end().next_offset.get();
         let report = Arc::new(recovered.report.clone());
-        let retention_clock = RetentionClock::new(options.clock.now(), options.clock.monotonic());
+        let retention_clock = options
+            .retention_clock
+            .unwrap_or_else(|| RetentionClock::new(options.clock.now(), options.clock.monotonic()));
         let view = View::of(&recovered);
         let (file, manifest, writer) = Writer::of(recovered);
+        let policy = Policy::of(&options);
         Arc::new_cyclic(|me| Self {
             me: me.clone(),
             identity: (manifest.topic, manifest.partition),
@@ -77,7 +82,8 @@ impl Shared {
             end: Gate::new(end),
             commit: GroupCommit::new(end),
             pinned: Pinned::default(),
-            upkeep: Upkeep::new(),
+            policy,
+            upkeep: Upkeep::default(),
             report: Mutex::new(report),
             retention_clock,
         })
@@ -93,7 +99,7 @@ impl Shared {
             State::Closed => return Err(self.closed()),
             State::Poisoned(_) => {}
         }
-        let recovered = recover(&self.dir, &self.options, self.durable_end().min(admin.doubtful_from))?;
+        let recovered = recover(&self.dir, &self.options_now(), self.durable_end().min(admin.doubtful_from))?;
         let end = recovered.active.end().next_offset;
         *self.report.lock() = Arc::new(recovered.report.clone());
         let rewinds = self.view().rewinds + 1;
@@ -108,6 +114,7 @@ impl Shared {
         drop(writer);
         drop(admin);
         self.end.wake();
+        self.upkeep.call();
         Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! What a partition can be told when it is opened.
 
 use super::entropy::Entropy;
+use super::retention::RetentionClock;
+use super::upkeep::{Attendance, DiskThread};
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
@@ -139,6 +141,19 @@ pub struct PartitionOptions {
     pub(crate) on_damage: OnDamage,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
+    pub(crate) attendance: Attendance,
+    /// The clock that retention goes by, where it must outlast the partition's being open.
+    pub(crate) retention_clock: Option<RetentionClock>,
+    pub(crate) absence: Absence,
+}
+
+/// What to do where there is no partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// Make one.
+    Create,
+    /// There was one: it is lost.
+    Refuse,
 }
 
 /// Whose partition it is.
@@ -174,6 +189,9 @@ impl Default for PartitionOptions {
             on_damage: OnDamage::default(),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Entropy::system()),
+            attendance: Attendance::Own,
+            retention_clock: None,
+            absence: Absence::Create,
         }
     }
 }
@@ -292,6 +310,12 @@ impl PartitionOptions {
         self
     }
 
+    /// Has this thread do the work in the background, with that of others.
+    pub(crate) fn disk_thread(mut self, thread: &Arc<DiskThread>) -> Self {
+        self.attendance = Attendance::Shared(thread.clone());
+        self
+    }
+
     /// Draws salts and identities from this seed instead of the operating system, so that a simulation can
     /// be repeated. Two partitions that share a seed share their salts: never use it for data to keep.
     #[must_use]
@@ -334,16 +358,7 @@ impl PartitionOptions {
 
     /// Refuses what is outside its bounds.
     fn check(&self) -> Result<()> {
-        if !SEGMENT_BYTES.contains(&self.segment_bytes_max) {
-            return Err(outside("segment_bytes_max", self.segment_bytes_max, &SEGMENT_BYTES));
-        }
-        if !BATCH_BYTES.contains(&self.batch_bytes_max) {
-            return Err(outside("batch_bytes_max", self.batch_bytes_max, &BATCH_BYTES));
-        }
-        if self.segment_age_max < Duration::from_secs(1) {
-            let found = format!("segment_age_max is {:?}: the least is 1 s", self.segment_age_max);
-            return Err(Error::new(ErrorKind::InvalidInput, found));
-        }
+        check_sizes(self.segment_bytes_max, self.batch_bytes_max, self.segment_age_max)?;
         let least = self.segment_bytes_max.saturating_mul(4);
         if self.disk_bytes_max < least {
             let found = format!(
@@ -354,6 +369,25 @@ impl PartitionOptions {
         }
         Ok(())
     }
+}
+
+/// Refuses sizes and an age of segments and batches that are outside their bounds.
+pub(crate) fn check_sizes(
+    segment_bytes_max: u64,
+    batch_bytes_max: u32,
+    segment_age_max: Duration,
+) -> Result<()> {
+    if !SEGMENT_BYTES.contains(&segment_bytes_max) {
+        return Err(outside("segment_bytes_max", segment_bytes_max, &SEGMENT_BYTES));
+    }
+    if !BATCH_BYTES.contains(&batch_bytes_max) {
+        return Err(outside("batch_bytes_max", batch_bytes_max, &BATCH_BYTES));
+    }
+    if segment_age_max < Duration::from_secs(1) {
+        let found = format!("segment_age_max is {segment_age_max:?}: the least is 1 s");
+        return Err(Error::new(ErrorKind::InvalidInput, found));
+    }
+    Ok(())
 }
 
 fn outside<T: std::fmt::Display>(name: &str, found: T, bounds: &std::ops::RangeInclusive<T>) -> Error {

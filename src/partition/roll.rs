@@ -93,7 +93,7 @@ impl Shared {
         let used = writer.active.end().position.to_u64();
         let created = writer.active.segment().header().created_at;
         let quick = created.saturating_add(QUICK) > self.options.clock.now();
-        let half = used >= self.options.segment_bytes_max / 2;
+        let half = used >= self.policy.segment_bytes_max() / 2;
         writer.next.is_none() && quick && half && matches!(writer.state, State::Open)
     }
 
@@ -131,7 +131,7 @@ impl Shared {
             }
             return Err(error);
         }
-        let ahead = PREPARED_BYTES.min(self.options.segment_bytes_max / 4);
+        let ahead = PREPARED_BYTES.min(self.policy.segment_bytes_max() / 4);
         if self.fits_cap(&self.writer.lock(), ahead) {
             // Where there is no room for more than the header, the first append will say so.
             drop(prepared.reserve_ahead(ahead));
@@ -150,7 +150,7 @@ impl Shared {
             created_at: self.options.clock.now(),
             layout: Layout::Dense,
         };
-        Ok(self.options.segment_plan(self.dir.clone(), header, name))
+        Ok(self.options_now().segment_plan(self.dir.clone(), header, name))
     }
 
     /// Makes `changed` the manifest, durably. A failure poisons the partition: what the disk holds is

@@ -14,6 +14,7 @@
 
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
+use super::policy::Policy;
 use super::retention::RetentionClock;
 use super::space::Pinned;
 use super::upkeep::Upkeep;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     /// The durable offset, and those who wait for it to grow.
     pub(super) commit: GroupCommit,
     pub(super) pinned: Pinned,
+    /// What of the options has changed since, or may.
+    pub(super) policy: Policy,
     pub(super) upkeep: Upkeep,
     pub(super) report: Mutex<Arc<RecoveryReport>>,
     pub(super) retention_clock: RetentionClock,

@@ -124,7 +124,7 @@ impl Shared {
         self.pinned.evict();
         while !self.has_room(more) {
             let has_sealed = admin.manifest.segments.iter().any(|entry| entry.state == SegmentState::Sealed);
-            if self.options.retention == Retention::Forever || !has_sealed {
+            if self.policy.retention() == Retention::Forever || !has_sealed {
                 return Err(self.cap_reached(more));
             }
             self.delete_oldest_locked(admin, 1)?;

@@ -1,66 +1,104 @@
 //! The disk thread: it does what is due and nobody waits for.
 //!
 //! ```text
-//!     append, future, dropped receipt ──call──▶ channel ──▶ disk thread ──▶ Shared::upkeep
-//!                                                             ▲    │           sync, seal, prepare,
-//!                                                             └────┘           reserve, retention
-//!                                                            next due
+//!     append, future, dropped receipt ──Upkeep::call──▶ channel ──▶ DiskThread ──▶ Chore::do_due
+//!                                                                     ▲    │         sync, seal, prepare,
+//!                                                                     └────┘         reserve, retention
+//!                                                                 next due, of each
 //! ```
+//!
+//! A partition that is opened by itself has a thread of its own; all partitions of a broker share one.
 
-use super::shared::Shared;
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::clock::Clock;
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering};
 use crate::{Error, ErrorKind, Result};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Weak;
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Weak};
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
-/// The longest the thread sleeps when nothing is due: retention by age goes by a clock that may jump.
+/// The longest the thread sleeps while anything is due at any time: retention goes by a clock that may jump.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// A partition's line to its disk thread; there is none where maintenance is manual.
-#[derive(Debug)]
+/// Who has work for a disk thread.
+pub(crate) trait Chore: Send + Sync {
+    /// The line by which the thread is called.
+    fn upkeep(&self) -> &Upkeep;
+    /// Does what is due and says how long nothing will be; [`Duration::MAX`]: nothing until the next call.
+    fn do_due(&self) -> Duration;
+    /// Is told that `do_due` panicked.
+    fn panicked(&self);
+}
+
+/// Whose thread does the work.
+#[derive(Clone, Debug)]
+pub(crate) enum Attendance {
+    /// One that lives as long as the line.
+    Own,
+    /// One that others call too.
+    Shared(Arc<DiskThread>),
+}
+
+/// A line to a disk thread; nobody is at its other end until it is connected.
+#[derive(Debug, Default)]
 pub(crate) struct Upkeep {
-    calls: Sender<()>,
-    /// Whether a call is under way that the thread has not yet begun to answer.
+    line: OnceLock<Line>,
+    /// Whether a call is under way that the thread has not yet begun to answer: so a chore has at most one
+    /// call in the channel.
     called: AtomicBool,
     stopped: AtomicBool,
-    inbox: Mutex<Option<Receiver<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held by the thread while it works for this chore.
+    at_work: Mutex<()>,
+}
+
+struct Line {
+    chore: Weak<dyn Chore>,
+    thread: Arc<DiskThread>,
+    is_own: bool,
 }
 
 impl Upkeep {
-    /// A line with nobody at its other end yet.
-    pub(super) fn new() -> Self {
-        let (calls, inbox) = bounded(1);
-        Self {
-            calls,
-            called: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            inbox: Mutex::new(Some(inbox)),
-            thread: Mutex::new(None),
-        }
-    }
-
-    /// Starts the thread.
-    pub(super) fn start(&self, shared: Weak<Shared>) -> Result<()> {
-        let Some(inbox) = self.inbox.lock().take() else { return Ok(()) };
-        let thread = thread::Builder::new()
-            .name("annals-disk".to_owned())
-            .spawn(move || run(&inbox, &shared))
-            .map_err(|error| Error::with_source(ErrorKind::Io, "cannot start the disk thread", error))?;
-        *self.thread.lock() = Some(thread);
+    /// Connects the line, and has the thread look for the first time.
+    pub(crate) fn connect(
+        &self,
+        chore: Weak<dyn Chore>,
+        attendance: &Attendance,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<()> {
+        let (thread, is_own) = match attendance {
+            Attendance::Own => (DiskThread::start(clock.clone())?, true),
+            Attendance::Shared(thread) => (thread.clone(), false),
+        };
+        drop(self.line.set(Line { chore, thread, is_own }));
+        self.call();
         Ok(())
     }
 
     /// Has the thread look for what is due. Never blocks.
-    pub(super) fn call(&self) {
+    pub(crate) fn call(&self) {
         // A look first: whoever calls has changed something under a lock that the thread takes after it began to
         // answer. So a call that is seen to be under way will find that change.
-        if !self.called.load(Ordering::Acquire) && !self.called.swap(true, Ordering::AcqRel) {
-            // A full channel means that a call is on its way already.
-            let _ = self.calls.try_send(());
+        if let Some(line) = self.line.get()
+            && !self.called.load(Ordering::Acquire)
+            && !self.called.swap(true, Ordering::AcqRel)
+        {
+            line.thread.send(Call::Look(line.chore.clone()));
+        }
+    }
+
+    /// Ends the work for this chore, and waits for what is under way, unless it is the thread itself that
+    /// calls.
+    pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        let Some(line) = self.line.get() else { return };
+        if !line.thread.is_this() {
+            drop(self.at_work.lock());
+        }
+        if line.is_own {
+            line.thread.end();
         }
     }
 
@@ -69,41 +107,201 @@ impl Upkeep {
         self.called.store(false, Ordering::Release);
     }
 
-    /// Ends the thread and waits for it, unless it is the thread itself that calls.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        let _ = self.calls.try_send(());
-        let thread = self.thread.lock().take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
-            drop(thread.join());
-        }
-    }
-
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 }
 
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line").field("thread", &self.thread).field("is_own", &self.is_own).finish()
+    }
+}
+
+/// A running disk thread. It ends when it is told to, or when nobody has a line to it any more.
+#[derive(Debug)]
+pub(crate) struct DiskThread {
+    calls: Sender<Call>,
+    id: ThreadId,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Call {
+    Look(Weak<dyn Chore>),
+    End,
+}
+
+impl DiskThread {
+    /// Starts one. Its due times go by `clock`.
+    pub(crate) fn start(clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+        let (calls, inbox) = unbounded();
+        let thread = thread::Builder::new()
+            .name("annals-disk".to_owned())
+            .spawn(move || run(&inbox, &*clock))
+            .map_err(|error| Error::with_source(ErrorKind::Io, "cannot start the disk thread", error))?;
+        Ok(Arc::new(Self { calls, id: thread.thread().id(), thread: Mutex::new(Some(thread)) }))
+    }
+
+    fn send(&self, call: Call) {
+        // One that has ended needs no calls.
+        drop(self.calls.send(call));
+    }
+
+    fn is_this(&self) -> bool {
+        self.id == thread::current().id()
+    }
+
+    /// Ends the thread and waits for it, unless it is the thread itself that calls.
+    pub(crate) fn end(&self) {
+        self.send(Call::End);
+        let thread = self.thread.lock().take();
+        if let Some(thread) = thread.filter(|_| !self.is_this()) {
+            drop(thread.join());
+        }
+    }
+}
+
 /// The disk thread.
-fn run(inbox: &Receiver<()>, shared: &Weak<Shared>) {
-    let mut idle = Duration::ZERO;
+fn run(inbox: &Receiver<Call>, clock: &dyn Clock) {
+    let mut schedule = Schedule::default();
     loop {
-        match inbox.recv_timeout(idle) {
-            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
-        let Some(shared) = shared.upgrade() else { return };
-        if shared.upkeep.is_stopped() {
-            return;
-        }
-        shared.upkeep.answer();
-        let next = catch_unwind(AssertUnwindSafe(|| shared.upkeep_due()));
-        let Ok(next) = next else {
-            let message = "the disk thread panicked: reopen the partition";
-            shared.poison_locked(&mut shared.writer.lock(), &Error::new(ErrorKind::Poisoned, message));
-            shared.commit.wake_futures();
-            continue;
+        let now = clock.monotonic();
+        let waiting = match schedule.next() {
+            Some(due) => inbox.recv_timeout(due.saturating_sub(now).min(SLEEP_MAX)),
+            None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
-        idle = next.min(SLEEP_MAX);
+        match waiting {
+            Ok(Call::Look(chore)) => attend(&chore, &mut schedule, clock),
+            Err(RecvTimeoutError::Timeout) => {
+                // Its time has passed, whatever a clock says that somebody holds still.
+                if let Some(chore) = schedule.pop() {
+                    attend(&chore, &mut schedule, clock);
+                }
+            }
+            Ok(Call::End) | Err(RecvTimeoutError::Disconnected) => return,
+        }
+        // However many calls come in, what is due has its turn.
+        while schedule.next().is_some_and(|due| due <= now) {
+            if let Some(chore) = schedule.pop() {
+                attend(&chore, &mut schedule, clock);
+            }
+        }
+    }
+}
+
+/// Works for one chore and notes when it is due again.
+fn attend(weak: &Weak<dyn Chore>, schedule: &mut Schedule, clock: &dyn Clock) {
+    schedule.remove(weak);
+    let Some(chore) = weak.upgrade() else { return };
+    let upkeep = chore.upkeep();
+    let at_work = upkeep.at_work.lock();
+    if upkeep.is_stopped() {
+        return;
+    }
+    upkeep.answer();
+    match catch_unwind(AssertUnwindSafe(|| chore.do_due())) {
+        Ok(Duration::MAX) => {}
+        Ok(next) => schedule.add(weak, clock.monotonic().saturating_add(next.min(SLEEP_MAX))),
+        Err(_) => chore.panicked(),
+    }
+    drop(at_work);
+}
+
+/// Which chore is due when. A chore is known by its address, which is its own while it is in here.
+#[derive(Default)]
+struct Schedule {
+    times: BTreeMap<(Duration, usize), Weak<dyn Chore>>,
+    places: HashMap<usize, Duration>,
+}
+
+impl Schedule {
+    fn next(&self) -> Option<Duration> {
+        self.times.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    fn pop(&mut self) -> Option<Weak<dyn Chore>> {
+        let ((_, address), chore) = self.times.pop_first()?;
+        self.places.remove(&address);
+        Some(chore)
+    }
+
+    fn add(&mut self, chore: &Weak<dyn Chore>, due: Duration) {
+        let address = chore.as_ptr().addr();
+        self.places.insert(address, due);
+        self.times.insert((due, address), chore.clone());
+    }
+
+    fn remove(&mut self, chore: &Weak<dyn Chore>) {
+        let address = chore.as_ptr().addr();
+        if let Some(due) = self.places.remove(&address) {
+            self.times.remove(&(due, address));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::sync::AtomicU64;
+
+    /// A chore that counts, and is due again after a while.
+    struct Counter {
+        upkeep: Upkeep,
+        done: AtomicU64,
+        panicked: AtomicU64,
+        again: Duration,
+    }
+
+    impl Chore for Counter {
+        fn upkeep(&self) -> &Upkeep {
+            &self.upkeep
+        }
+
+        fn do_due(&self) -> Duration {
+            assert_ne!(self.done.fetch_add(1, Ordering::AcqRel), 2, "the third time it panics");
+            self.again
+        }
+
+        fn panicked(&self) {
+            self.panicked.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn counter(again: Duration, thread: &Arc<DiskThread>) -> Arc<Counter> {
+        let (done, panicked) = (AtomicU64::new(0), AtomicU64::new(0));
+        let counter = Arc::new(Counter { upkeep: Upkeep::default(), done, panicked, again });
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let chore: Weak<dyn Chore> = Arc::<Counter>::downgrade(&counter);
+        counter.upkeep.connect(chore, &Attendance::Shared(thread.clone()), &clock).expect("a thread runs");
+        counter
+    }
+
+    fn wait_for(number: &AtomicU64, goal: u64) {
+        while number.load(Ordering::Acquire) < goal {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn one_thread_serves_many_until_they_stop() {
+        let thread = DiskThread::start(Arc::new(SystemClock)).expect("threads can be had");
+        let often = counter(Duration::from_millis(1), &thread);
+        let seldom = counter(Duration::MAX, &thread);
+        wait_for(&seldom.done, 1);
+        wait_for(&often.panicked, 1);
+        assert_eq!(often.done.load(Ordering::Acquire), 3, "a chore that panicked waits for a call");
+        often.upkeep.call();
+        wait_for(&often.done, 10);
+        assert_eq!(seldom.done.load(Ordering::Acquire), 1);
+        seldom.upkeep.call();
+        wait_for(&seldom.done, 2);
+        often.upkeep.stop();
+        let done = often.done.load(Ordering::Acquire);
+        seldom.upkeep.call();
+        wait_for(&seldom.done, 3);
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!(often.done.load(Ordering::Acquire), done);
+        thread.end();
     }
 }

@@ -178,7 +178,7 @@ impl Shared {
         expect: Expect,
         level: Durability,
     ) -> Result<Pending<Appended>> {
-        let limits = BatchLimits::new(self.options.batch_bytes_max)?;
+        let limits = BatchLimits::new(self.policy.batch_bytes_max())?;
         let now = self.options.clock.now();
         // Not sealed yet: the checksum is worked out once its place is known.
         let mut batch = BatchBuilder::build(records, now, limits)?;
@@ -187,7 +187,7 @@ impl Shared {
 
     /// Appends a batch with the offsets and the leader epoch that it has.
     pub(super) fn append_verbatim(&self, batch: &mut Batch, level: Durability) -> Result<Pending<Appended>> {
-        BatchLimits::new(self.options.batch_bytes_max)?.admit(batch.len())?;
+        BatchLimits::new(self.policy.batch_bytes_max())?.admit(batch.len())?;
         self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
@@ -245,7 +245,7 @@ impl Shared {
         if let Some(obstacle) = self.prepare_room_locked(&mut writer, batch, now)? {
             return Ok(Err(obstacle));
         }
-        let (times, epoch) = match (expect, self.options.timestamps) {
+        let (times, epoch) = match (expect, self.policy.timestamps()) {
             (Expect::Verbatim, _) => (Times::AsGiven, batch.leader_epoch()),
             (_, TimestampSource::CreateTime) => (Times::AsGiven, end.leader_epoch),
             (_, TimestampSource::LogAppendTime) => (Times::LogAppend(now), end.leader_epoch),
@@ -283,7 +283,7 @@ impl Shared {
         now: Timestamp,
     ) -> Result<Option<Obstacle>> {
         let (len, count) = (batch.len(), batch.offset_count());
-        if writer.active.is_older_than(self.options.segment_age_max, now) && !self.swap_locked(writer) {
+        if writer.active.is_older_than(self.policy.segment_age_max(), now) && !self.swap_locked(writer) {
             return Ok(Some(Obstacle::NoSegment));
         }
         let mut room = writer.active.room_for(len, count);

@@ -64,6 +64,13 @@ impl<'a> Fields<'a> {
         self.array().map(TopicId::from_bytes)
     }
 
+    /// So many bytes as they are.
+    pub(crate) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (field, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(field)
+    }
+
     /// The bytes that no call has taken yet.
     pub(crate) fn rest(self) -> &'a [u8] {
         self.0

@@ -6,6 +6,8 @@
 
 mod bad_input;
 mod basics;
+mod broker;
+mod broker_crash;
 mod crash;
 mod damage;
 mod damage_salvage;
@@ -15,6 +17,7 @@ mod faults_run;
 mod honest_simulation;
 mod interplay;
 mod loop_disk;
+mod many_partitions;
 mod model;
 mod open_time;
 #[cfg(annals_planted)]

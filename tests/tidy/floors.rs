@@ -42,7 +42,8 @@ impl Root {
             let end = lib.library[start..].find(';').map_or(lib.library.len(), |len| start + len);
             let statement = lib.library[start + 3..end].trim();
             let Some((floor, names_of_floor)) = statement.split_once("::") else { continue };
-            for name in names_of_floor.split(|c: char| !(c.is_alphanumeric() || c == '_')) {
+            let names_of_floor = names_of_floor.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            for name in names_of_floor.filter(|name| !name.is_empty()) {
                 names.push((name.to_owned(), floor.trim().to_owned()));
             }
         }

@@ -25,7 +25,9 @@ const DECODERS: &[&str] = &[
     "src/segment/tail_mark",
     "src/segment/index",
     "src/partition/manifest",
-    "src/partition/recovery",
+    "src/partition/recovery/",
+    "src/partition/slots",
+    "src/topic/catalog",
 ];
 
 /// What is denied there.

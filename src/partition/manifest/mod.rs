@@ -22,18 +22,38 @@
 )]
 
 mod codec;
-mod file;
 mod meaning;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
-mod slots;
 
-use crate::segment::Layout;
-use crate::{Offset, Position, Timestamp, TopicId};
+use super::slots::{self, Slotted};
+use crate::io::Dir;
+use crate::segment::{Frame, Layout};
+use crate::{Offset, Position, Result, Timestamp, TopicId};
 
-pub(crate) use codec::{Slot, SlotFlaw};
-pub(crate) use file::{MANIFEST, MANIFEST_NEW, ManifestFile, SlotReport, load_read_only};
 pub(crate) use meaning::MeaningFlaw;
+#[cfg(test)]
+pub(crate) use slots::Slot;
+
+/// The name of the manifest.
+pub(crate) const MANIFEST: &str = "manifest";
+/// The name of a manifest that is being written and is not valid yet. May be removed at any time.
+pub(crate) const MANIFEST_NEW: &str = "manifest-new";
+
+/// The open manifest of a partition that this process writes.
+pub(crate) type ManifestFile = slots::SlotFile<Manifest>;
+/// In what state its two slots were found.
+pub(crate) type SlotReport = slots::SlotReport<MeaningFlaw>;
+/// Why a slot is not used.
+pub(crate) type SlotFlaw = slots::SlotFlaw<MeaningFlaw>;
+
+/// Reads the newest manifest beside a process that may be writing it.
+///
+/// # Errors
+/// As [`ManifestFile::load`].
+pub(crate) fn load_read_only(dir: &dyn Dir) -> Result<(Manifest, SlotReport)> {
+    slots::load_read_only(dir)
+}
 
 /// What a partition consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +109,42 @@ pub(crate) struct LostRange {
     pub(crate) from: Offset,
     /// Exclusive.
     pub(crate) to: Offset,
+}
+
+impl Slotted for Manifest {
+    type Flaw = MeaningFlaw;
+
+    const FRAME: Frame = codec::FRAME;
+    const NAME: &'static str = MANIFEST;
+    const NEW_NAME: &'static str = MANIFEST_NEW;
+
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn set_generation(&mut self, generation: u64) {
+        self.generation = generation;
+    }
+
+    fn check(&self) -> Result<(), MeaningFlaw> {
+        self.check()
+    }
+
+    fn describe(&self) -> String {
+        format!("a manifest of {} segments", self.segments.len())
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.encoded_len()
+    }
+
+    fn encode(&self, capacity: u32) -> Vec<u8> {
+        self.encode(capacity)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, SlotFlaw> {
+        Self::decode(bytes)
+    }
 }
 
 #[cfg(test)]

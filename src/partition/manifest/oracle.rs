@@ -2,7 +2,7 @@
 //! release.
 
 use super::Manifest;
-use super::codec::{self, CAPACITY_MIN};
+use crate::partition::slots::{CAPACITY_MIN, probe};
 use crate::segment::Frame;
 
 const FRAME: Frame = Frame { magic: *b"ANNALMAN", version: 1 };
@@ -20,7 +20,7 @@ pub fn manifest_slot(bytes: &[u8]) -> bool {
         mend(&mut slot);
     }
     let Ok(manifest) = Manifest::decode(&slot) else { return false };
-    assert_eq!(codec::probe(&slot), Ok(CAPACITY_MIN));
+    assert_eq!(probe::<Manifest>(&slot), Ok(CAPACITY_MIN));
     assert_eq!(manifest.check(), Ok(()));
     assert_eq!(manifest.encode(CAPACITY_MIN), slot);
     true

@@ -473,7 +473,7 @@ fn counts_and_lengths_are_checked_before_anything_is_read_by_them() {
         let mut bytes = slot.clone();
         bytes[16..20].copy_from_slice(&capacity.to_le_bytes());
         reseal(&mut bytes);
-        assert_eq!(codec::probe(&bytes), Err(SlotFlaw::Capacity { found: capacity }));
+        assert_eq!(slots::probe::<Manifest>(&bytes), Err(SlotFlaw::Capacity { found: capacity }));
         assert_eq!(load(&dir_with(&[&bytes[..], &slot].concat())).0, manifest());
     }
 }

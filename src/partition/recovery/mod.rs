@@ -30,7 +30,7 @@ mod tear;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
-use super::options::{Identity, OnDamage};
+use super::options::{Absence, Identity, OnDamage};
 use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
@@ -40,6 +40,7 @@ use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
+pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
 use table::{Act, Committed, Facts, Later, Read, Salvage, Segments, Slots, Version, decide};
 pub(crate) use tail::Tail;
@@ -221,6 +222,11 @@ impl Recovery<'_> {
             );
             let error = Error::new(ErrorKind::Corrupt, message);
             return self.refuse(Slots::NoneUsable, Segments::AsListed, error, known_durable);
+        }
+        if self.options.absence == Absence::Refuse {
+            let message =
+                format!("{}: the partition is gone, nothing of it is left", self.dir.path().display());
+            return Err(Error::new(ErrorKind::Corrupt, message));
         }
         let names = inventory.segments.into_values().map(|file| file.name);
         self.remove(names.chain(inventory.strange.into_keys()).collect())?;

@@ -17,7 +17,9 @@ use super::{Recovered, Recovery, RecoveryOutcome};
 use crate::partition::manifest::{LostRange, Manifest, ManifestFile, SegmentEntry, SegmentState};
 use crate::segment::{FileName, PreparedSegment, Seal, SegmentHeader};
 use crate::{Error, ErrorKind, Offset, Position, Result};
-pub(super) use aside::{UNFINISHED, kept_name};
+pub(crate) use aside::KEPT;
+pub(crate) use aside::UNFINISHED;
+pub(super) use aside::kept_name;
 use source::{Source, Yield, good_batches, kept};
 
 /// A good batch, and where it was found.

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 use std::collections::BTreeSet;
 
 /// What the name of a file that is kept aside begins with. None of our names does, so nothing of ours ever
-/// removes it.
+/// removes it, but the deletion of its topic.
 pub(crate) const KEPT: &str = "damaged-";
 /// Stands for as long as the manifest does not list what salvage makes.
 pub(crate) const UNFINISHED: &str = "salvage-unfinished";

@@ -1,4 +1,4 @@
-//! The manifest file: two slots that are never both at risk.
+//! The file: two slots that are never both at risk.
 //!
 //! ```text
 //!     commit 6: write 0, sync, write 1, sync     slot 0 holds 6 on the disk before slot 1 is touched
@@ -9,31 +9,23 @@
 //! that is overwritten is never the only one known to have reached the disk, even when a sync failed, its pages
 //! stayed in the cache, and the process came back and found both slots good.
 
-use super::codec;
-use super::slots::{Found, read_slots};
-use super::{Manifest, Slot, SlotFlaw};
+use super::Slotted;
+use super::pair::{Found, SlotReport, Slots};
+use super::slot::{CAPACITY_MAX, Slot, capacity_for};
 use crate::io::{Access, Dir, File, write_all};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Result};
 use std::io;
 use std::sync::Arc;
 
-/// The name of the manifest.
-pub(crate) const MANIFEST: &str = "manifest";
-/// The name of a manifest that is being written and is not valid yet. May be removed at any time.
-pub(crate) const MANIFEST_NEW: &str = "manifest-new";
-
-/// How often a reader beside a writer looks again when it caught both slots in the middle of being written.
-const READ_ATTEMPTS_MAX: usize = 8;
-
-/// The open manifest of a partition that this process writes.
+/// An open two-slot file that this process writes.
 #[derive(Debug)]
-pub(crate) struct ManifestFile {
+pub(crate) struct SlotFile<S> {
     dir: Arc<dyn Dir>,
     file: Arc<dyn File>,
     capacity: u32,
     /// What the next load would find.
-    current: Manifest,
+    current: S,
     /// The slot that the next commit writes first: never the only one that is known to be on the disk.
     first: Slot,
     state: State,
@@ -49,99 +41,89 @@ enum State {
     Poisoned(Error),
 }
 
-/// In what state the two slots were found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum SlotReport {
-    /// Both hold the same.
-    Even,
-    /// A commit was cut off between the two. Commit before acting on what the newer one says.
-    Uneven { newer: Slot },
-    /// One cannot be used. The other one may be the older. Commit before acting on what it says.
-    OneBad { bad: Slot, flaw: SlotFlaw },
-}
-
-impl ManifestFile {
-    /// Makes the manifest of a new partition.
+impl<S: Slotted> SlotFile<S> {
+    /// Makes a new file.
     ///
     /// # Errors
-    /// `AlreadyExists` when there is one; `InvalidInput` when `manifest` makes no sense; else what the disk
+    /// `AlreadyExists` when there is one; `InvalidInput` when `content` makes no sense; else what the disk
     /// says.
-    pub(crate) fn create(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
-        match dir.open(MANIFEST, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::replace(dir, manifest),
-            Err(error) => Err(refused(&**dir, "open", MANIFEST, error)),
-            Ok(_) => Err(refused(&**dir, "create", MANIFEST, io::ErrorKind::AlreadyExists.into())),
+    pub(crate) fn create(dir: &Arc<dyn Dir>, content: &S) -> Result<Self> {
+        match dir.open(S::NAME, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::replace(dir, content),
+            Err(error) => Err(refused(&**dir, "open", S::NAME, error)),
+            Ok(_) => Err(refused(&**dir, "create", S::NAME, io::ErrorKind::AlreadyExists.into())),
         }
     }
 
-    /// Puts a manifest in place of whatever is there, in one step.
+    /// Puts a file in place of whatever is there, in one step.
     ///
     /// # Errors
-    /// `InvalidInput` when `manifest` makes no sense; else what the disk says.
-    pub(crate) fn replace(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
-        let capacity = fitting_capacity(manifest)?;
-        write_new(&**dir, manifest, capacity)?;
-        let file = put_in_place(&**dir)?;
-        let first = Slot::first_of(manifest.generation).other();
-        let current = manifest.clone();
+    /// `InvalidInput` when `content` makes no sense; else what the disk says.
+    pub(crate) fn replace(dir: &Arc<dyn Dir>, content: &S) -> Result<Self> {
+        let capacity = fitting_capacity(content)?;
+        write_new(&**dir, content, capacity)?;
+        let file = put_in_place::<S>(&**dir)?;
+        let first = Slot::first_of(content.generation()).other();
+        let current = content.clone();
         Ok(Self { dir: Arc::clone(dir), file, capacity, current, first, state: State::Good })
     }
 
-    /// Opens the manifest and reads the newest state from it. Writes nothing.
+    /// Opens the file and reads the newest state from it. Writes nothing.
     ///
     /// # Errors
     /// `NotFound` when there is none, `Unsupported` when either slot is of a newer version, `Corrupt` when both
     /// are damaged; else what the disk says.
-    pub(crate) fn load(dir: &Arc<dyn Dir>) -> Result<(Self, Manifest, SlotReport)> {
-        let file = open(&**dir, Access::ReadWrite)?;
-        let Found { manifest, capacity, report } = read_slots(&*file)?.choose(&*file)?;
+    pub(crate) fn load(dir: &Arc<dyn Dir>) -> Result<(Self, S, SlotReport<S::Flaw>)> {
+        let file = open::<S>(&**dir, Access::ReadWrite)?;
+        let Found { content, capacity, report } = Slots::<S>::read(&*file)?.choose(&*file)?;
         let first = match &report {
-            SlotReport::Even => Slot::first_of(manifest.generation).other(),
+            SlotReport::Even => Slot::first_of(content.generation()).other(),
             // The newer one may never have reached the disk; the older one did before the newer was written.
             SlotReport::Uneven { newer } => *newer,
             SlotReport::OneBad { bad, .. } => *bad,
         };
-        let (dir, current, state) = (Arc::clone(dir), manifest.clone(), State::NameUnsure);
-        Ok((Self { dir, file, capacity, current, first, state }, manifest, report))
+        let (dir, current, state) = (Arc::clone(dir), content.clone(), State::NameUnsure);
+        Ok((Self { dir, file, capacity, current, first, state }, content, report))
     }
 
-    /// Makes `manifest` what the next load finds, power cut or not, and gives it its generation.
+    /// Makes `content` what the next load finds, power cut or not, and gives it its generation.
     ///
     /// # Errors
-    /// `InvalidInput` and `TooLarge` when `manifest` makes no sense or is too long. What the disk says: when
+    /// `InvalidInput` and `TooLarge` when `content` makes no sense or is too long. What the disk says: when
     /// it had no room for a longer file, the old state stands and all can go on; after any other failure the
     /// next load finds the old state or the new one, and until then every commit is `Poisoned`.
-    pub(crate) fn commit(&mut self, manifest: &mut Manifest) -> Result<()> {
+    pub(crate) fn commit(&mut self, content: &mut S) -> Result<()> {
         self.refuse_poisoned()?;
-        let capacity = fitting_capacity(manifest)?;
+        let capacity = fitting_capacity(content)?;
         let generation = self.next_generation()?;
         self.make_room(capacity)?;
-        let before = std::mem::replace(&mut manifest.generation, generation);
-        match self.overwrite(manifest) {
+        let before = content.generation();
+        content.set_generation(generation);
+        match self.overwrite(content) {
             Ok(()) => {
-                self.current.clone_from(manifest);
+                self.current.clone_from(content);
                 self.first = Slot::first_of(generation).other();
                 Ok(())
             }
             Err(error) => {
                 self.state = State::Poisoned(error.clone());
-                manifest.generation = before;
+                content.set_generation(before);
                 Err(error)
             }
         }
     }
 
-    /// Makes sure that the manifest, as it was loaded, is still found after a power cut. A commit does so by
+    /// Makes sure that the content, as it was loaded, is still found after a power cut. A commit does so by
     /// itself; call this before anything is acknowledged that no commit came before.
     ///
     /// # Errors
-    /// As [`ManifestFile::commit`].
+    /// As [`SlotFile::commit`].
     pub(crate) fn confirm(&mut self) -> Result<()> {
         self.refuse_poisoned()?;
         self.make_room(self.capacity)
     }
 
-    /// Whether what was loaded is known to be found after a power cut: see [`ManifestFile::confirm`].
+    /// Whether what was loaded is known to be found after a power cut: see [`SlotFile::confirm`].
     pub(crate) fn is_confirmed(&self) -> bool {
         matches!(self.state, State::Good)
     }
@@ -157,10 +139,12 @@ impl ManifestFile {
         2 * u64::from(self.capacity)
     }
 
-    fn refuse_poisoned(&self) -> Result<()> {
+    /// # Errors
+    /// `Poisoned` when it is unknown what the next load finds.
+    pub(crate) fn refuse_poisoned(&self) -> Result<()> {
         match &self.state {
             State::Poisoned(cause) => {
-                let message = format!("the manifest must be loaded again: {cause}");
+                let message = format!("the {} must be loaded again: {cause}", S::NAME);
                 Err(Error::with_source(ErrorKind::Poisoned, message, cause.clone()))
             }
             State::NameUnsure | State::Good => Ok(()),
@@ -169,7 +153,7 @@ impl ManifestFile {
 
     /// The next generation whose first slot is the one that may be overwritten.
     fn next_generation(&self) -> Result<u64> {
-        let generation = self.current.generation;
+        let generation = self.current.generation();
         let skip = if Slot::first_of(generation.wrapping_add(1)) == self.first { 1 } else { 2 };
         generation.checked_add(skip).ok_or_else(|| {
             let message = format!("{}: no generation follows {generation}", self.file.path().display());
@@ -178,8 +162,8 @@ impl ManifestFile {
     }
 
     /// Writes one slot, then the other.
-    fn overwrite(&self, manifest: &Manifest) -> Result<()> {
-        let bytes = manifest.encode(self.capacity);
+    fn overwrite(&self, content: &S) -> Result<()> {
+        let bytes = content.encode(self.capacity);
         for slot in [self.first, self.first.other()] {
             write(&*self.file, &bytes, slot.position(self.capacity))?;
             if !planted(Bug::SlotNotSynced) && !planted(Bug::BothSlotsAtOnce) {
@@ -208,8 +192,8 @@ impl ManifestFile {
     /// files a power cut leaves is right.
     fn move_to_new_file(&mut self, capacity: u32) -> Result<()> {
         write_new(&*self.dir, &self.current, capacity)?;
-        let renamed = self.dir.rename(MANIFEST_NEW, MANIFEST);
-        if let Err(error) = renamed.map_err(|error| refused(&*self.dir, "rename", MANIFEST_NEW, error)) {
+        let renamed = self.dir.rename(S::NEW_NAME, S::NAME);
+        if let Err(error) = renamed.map_err(|error| refused(&*self.dir, "rename", S::NEW_NAME, error)) {
             // For want of room nothing was renamed; after any other failure it is not known.
             if error.kind() != ErrorKind::NoSpace {
                 self.state = State::Poisoned(error.clone());
@@ -217,7 +201,7 @@ impl ManifestFile {
             return Err(error);
         }
         self.file = sync_dir(&*self.dir)
-            .and_then(|()| open(&*self.dir, Access::ReadWrite))
+            .and_then(|()| open::<S>(&*self.dir, Access::ReadWrite))
             .inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
         self.capacity = capacity;
         self.state = State::Good;
@@ -225,70 +209,49 @@ impl ManifestFile {
     }
 }
 
-/// Reads the newest state beside a process that may be writing it.
-///
-/// # Errors
-/// As [`ManifestFile::load`].
-pub(crate) fn load_read_only(dir: &dyn Dir) -> Result<(Manifest, SlotReport)> {
-    let attempt = || {
-        let file = open(dir, Access::Read)?;
-        read_slots(&*file)?.choose(&*file)
-    };
-    let is_torn = |found: &Result<Found>| matches!(found, Err(error) if error.kind() == ErrorKind::Corrupt);
-    let mut found = attempt();
-    for _ in 1..READ_ATTEMPTS_MAX {
-        if !is_torn(&found) {
-            break;
-        }
-        found = attempt();
-    }
-    found.map(|found| (found.manifest, found.report))
-}
-
-/// Checks `manifest` and says how large its slots must be.
-fn fitting_capacity(manifest: &Manifest) -> Result<u32> {
-    manifest.check().map_err(|flaw| {
-        let message = format!("a manifest that makes no sense was not written: {flaw}");
+/// Checks the content and says how large its slots must be.
+fn fitting_capacity<S: Slotted>(content: &S) -> Result<u32> {
+    content.check().map_err(|flaw| {
+        let message = format!("a {} that makes no sense was not written: {flaw}", S::NAME);
         Error::with_source(ErrorKind::InvalidInput, message, flaw)
     })?;
-    codec::capacity_for(manifest.encoded_len()).ok_or_else(|| {
-        let (found, max) = (manifest.encoded_len(), codec::CAPACITY_MAX);
-        let count = manifest.segments.len();
-        let message = format!("a manifest of {count} segments takes {found} bytes: the limit is {max} bytes");
+    capacity_for(content.encoded_len()).ok_or_else(|| {
+        let (found, max) = (content.encoded_len(), CAPACITY_MAX);
+        let message = format!("{} takes {found} bytes: the limit is {max} bytes", content.describe());
         Error::new(ErrorKind::TooLarge, message)
     })
 }
 
-/// Writes both slots of a file that is not the manifest yet. When this fails, nothing has changed.
-fn write_new(dir: &dyn Dir, manifest: &Manifest, capacity: u32) -> Result<()> {
-    match dir.remove(MANIFEST_NEW) {
+/// Writes both slots of a file that is not the valid one yet. When this fails, nothing has changed.
+fn write_new<S: Slotted>(dir: &dyn Dir, content: &S, capacity: u32) -> Result<()> {
+    match dir.remove(S::NEW_NAME) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(refused(dir, "remove", MANIFEST_NEW, error));
+            return Err(refused(dir, "remove", S::NEW_NAME, error));
         }
         _ => {}
     }
-    let file = dir.create(MANIFEST_NEW).map_err(|error| refused(dir, "create", MANIFEST_NEW, error))?;
+    let file = dir.create(S::NEW_NAME).map_err(|error| refused(dir, "create", S::NEW_NAME, error))?;
     let len = 2 * u64::from(capacity);
     file.allocate(0, len)
         .map_err(|error| Error::io(format_args!("reserve {len} bytes of"), file.path(), error))?;
-    let bytes = manifest.encode(capacity);
+    let bytes = content.encode(capacity);
     for slot in [Slot::Zero, Slot::One] {
         write(&*file, &bytes, slot.position(capacity))?;
     }
     sync(&*file)
 }
 
-/// Makes the new file the manifest, for good. It is opened anew, so that errors call it by its name.
-fn put_in_place(dir: &dyn Dir) -> Result<Arc<dyn File>> {
-    dir.rename(MANIFEST_NEW, MANIFEST).map_err(|error| refused(dir, "rename", MANIFEST_NEW, error))?;
+/// Makes the new file the valid one, for good. It is opened anew, so that errors call it by its name.
+fn put_in_place<S: Slotted>(dir: &dyn Dir) -> Result<Arc<dyn File>> {
+    dir.rename(S::NEW_NAME, S::NAME).map_err(|error| refused(dir, "rename", S::NEW_NAME, error))?;
     if !planted(Bug::ManifestNameNotSynced) {
         sync_dir(dir)?;
     }
-    open(dir, Access::ReadWrite)
+    open::<S>(dir, Access::ReadWrite)
 }
 
-fn open(dir: &dyn Dir, access: Access) -> Result<Arc<dyn File>> {
-    dir.open(MANIFEST, access).map_err(|error| refused(dir, "open", MANIFEST, error))
+pub(super) fn open<S: Slotted>(dir: &dyn Dir, access: Access) -> Result<Arc<dyn File>> {
+    dir.open(S::NAME, access).map_err(|error| refused(dir, "open", S::NAME, error))
 }
 
 fn write(file: &dyn File, bytes: &[u8], position: u64) -> Result<()> {

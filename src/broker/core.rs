@@ -1,0 +1,103 @@
+//! What all handles of one open broker share.
+
+use super::report::BrokerReport;
+use crate::partition::{Chore, DiskThread, Upkeep};
+use crate::sync::{AtomicBool, Ordering, RwLock};
+use crate::topic::home::Home;
+use crate::topic::name::TopicName;
+use crate::topic::{Topic, TopicSettings};
+use crate::{Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often idle partitions are put to rest, and those at rest are looked at for retention.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// One open broker.
+pub(crate) struct Core {
+    pub(super) home: Arc<Home>,
+    /// What a new topic is set to where nothing is named.
+    pub(super) defaults: TopicSettings,
+    /// Those that can be used. Changed under the lock of the catalog.
+    pub(super) topics: RwLock<BTreeMap<TopicName, Topic>>,
+    pub(super) report: Arc<BrokerReport>,
+    pub(super) upkeep: Upkeep,
+    /// None where maintenance is manual.
+    pub(super) thread: Option<Arc<DiskThread>>,
+    pub(super) is_closed: AtomicBool,
+}
+
+impl Core {
+    /// # Errors
+    /// `Closed` when it is.
+    pub(super) fn usable(&self) -> Result<()> {
+        if self.is_closed.load(Ordering::Acquire) { Err(self.home.closed()) } else { Ok(()) }
+    }
+
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        self.topics.read().values().cloned().collect()
+    }
+
+    pub(super) fn topic(&self, name: &str) -> Result<Topic> {
+        self.usable()?;
+        let name = TopicName::new(name)?;
+        self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))
+    }
+
+    /// Does all that is due.
+    pub(super) fn maintain(&self) -> Result<()> {
+        self.usable()?;
+        let topics = self.topics();
+        let done = topics.iter().map(Topic::maintain).collect::<Vec<_>>();
+        topics.iter().for_each(Topic::sweep);
+        done.into_iter().collect()
+    }
+
+    /// Closes for all handles. A second call does nothing.
+    pub(super) fn close(&self) -> Result<()> {
+        if self.is_closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.upkeep.stop();
+        // Changes of topics that are under way come to their end first.
+        let catalog = self.home.catalog();
+        let topics = self.topics();
+        let why = self.home.closed();
+        let ends = topics.iter().map(|topic| topic.end(&why)).collect::<Vec<_>>();
+        drop(catalog);
+        self.home.close();
+        if let Some(thread) = &self.thread {
+            thread.end();
+        }
+        ends.into_iter().collect()
+    }
+}
+
+pub(super) fn no_topic(name: &TopicName) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no topic {name}"))
+}
+
+impl Chore for Core {
+    fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
+    }
+
+    fn do_due(&self) -> Duration {
+        self.topics().iter().for_each(Topic::sweep);
+        SWEEP_EVERY
+    }
+
+    /// The partitions have calls of their own; what rests goes on resting.
+    fn panicked(&self) {}
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker")
+            .field("dir", &self.home.root)
+            .field("topics", &self.topics.read().len())
+            .finish_non_exhaustive()
+    }
+}

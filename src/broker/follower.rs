@@ -1,0 +1,129 @@
+//! Reading topics beside a broker that writes them.
+
+use crate::io::{Dir, DiskDir};
+use crate::partition::slots::load_read_only;
+use crate::sync::Mutex;
+use crate::topic::TopicSettings;
+use crate::topic::catalog::{Catalog, TopicEntry};
+use crate::topic::name::TopicName;
+use crate::{Error, ErrorKind, Follower, Result, TopicId};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A directory of topics, opened for reading beside a broker that may be writing it.
+///
+/// It takes no lock, starts no thread and writes nothing. It knows the topics as they were when it was opened
+/// or [refreshed](BrokerFollower::refresh) last.
+///
+/// ```
+/// use annals::{Broker, Offset, Record, TopicOptions};
+/// # let data = std::env::temp_dir().join(format!("annals-doc-broker-follower-{}", std::process::id()));
+/// let broker = Broker::open(&data)?;
+/// let orders = broker.create_topic("orders", TopicOptions::new().partitions(2))?;
+/// orders.partition(1)?.append([Record::new("a")]).wait()?;
+///
+/// let beside = Broker::open_read_only(&data)?; // in another process, most often
+/// assert_eq!(beside.topic("orders")?.partition_count, 2);
+/// let follower = beside.partition("orders", 1)?;
+/// let mut count = 0;
+/// for records in follower.read(Offset::ZERO) {
+///     count += records?.into_iter().count();
+/// }
+/// assert_eq!(count, 1);
+/// # drop(broker);
+/// # drop(std::fs::remove_dir_all(&data));
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct BrokerFollower {
+    root: Arc<dyn Dir>,
+    catalog: Mutex<Catalog>,
+}
+
+/// What is known of a topic beside the broker that writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TopicDescription {
+    /// Its name.
+    pub name: String,
+    /// Its identity, which no other topic has or had.
+    pub id: TopicId,
+    /// How many partitions it has. They are numbered from 0.
+    pub partition_count: u32,
+    /// All that it is set to.
+    pub settings: TopicSettings,
+}
+
+impl BrokerFollower {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let root = DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
+        Self::open_in(root)
+    }
+
+    /// Opens the broker's directory `dir`, on whatever disk that is.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no catalog; `Corrupt` when it is damaged; `Unsupported` when it was written by
+    /// a newer version; `Io`.
+    pub fn open_in(dir: Arc<dyn Dir>) -> Result<Self> {
+        let (catalog, _) = load_read_only(&*dir)?;
+        Ok(Self { root: dir, catalog: Mutex::new(catalog) })
+    }
+
+    /// Looks at which topics there are now.
+    ///
+    /// # Errors
+    /// As [`BrokerFollower::open_in`].
+    pub fn refresh(&self) -> Result<()> {
+        let (catalog, _) = load_read_only(&*self.root)?;
+        *self.catalog.lock() = catalog;
+        Ok(())
+    }
+
+    /// All topics that can be used, in the order of their names.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicDescription> {
+        self.catalog.lock().topics.iter().filter_map(TopicDescription::of).collect()
+    }
+
+    /// The topic of this name.
+    ///
+    /// # Errors
+    /// `NotFound` when there was none; `InvalidInput` when there can be none.
+    pub fn topic(&self, name: &str) -> Result<TopicDescription> {
+        let name = TopicName::new(name)?;
+        let found = self.catalog.lock().get(&name).and_then(TopicDescription::of);
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no topic {name}")))
+    }
+
+    /// Follows one of the partitions of a topic. Blocks.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such topic or partition, or it has been deleted meanwhile. Else as
+    /// [`Follower::open`].
+    pub fn partition(&self, topic: &str, number: u32) -> Result<Follower> {
+        let topic = self.topic(topic)?;
+        if number >= topic.partition_count {
+            let (name, count) = (topic.name, topic.partition_count);
+            let message =
+                format!("topic {name} has {count} partitions, numbered from 0: there is no {number}");
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let path = self.root.path().join(&topic.name).join(number.to_string());
+        let dir = self.root.open_dir(&topic.name).and_then(|dir| dir.open_dir(&number.to_string()));
+        let dir = dir.map_err(|error| Error::io("open the directory", &path, error))?;
+        Follower::open_of(dir, (topic.id, number))
+    }
+}
+
+impl TopicDescription {
+    /// Of a topic that can be used.
+    fn of(entry: &TopicEntry) -> Option<Self> {
+        entry.is_usable().then(|| Self {
+            name: entry.name.to_string(),
+            id: entry.id,
+            partition_count: entry.ready_count,
+            settings: entry.settings,
+        })
+    }
+}

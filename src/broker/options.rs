@@ -1,0 +1,134 @@
+//! What a broker can be told when it is opened.
+
+use super::handle::Broker;
+use crate::clock::Clock;
+use crate::io::Dir;
+use crate::{Durability, Error, Maintenance, OnDamage, PartitionOptions, ReadMode, Result, WriteMode};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Whether a broker opens when one of its partitions cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnRefusal {
+    /// It opens; that partition alone is refused, each time it is asked for.
+    #[default]
+    ServeOthers,
+    /// It does not open, and says why.
+    FailOpen,
+}
+
+/// The options of a broker. See [`Broker::options`].
+///
+/// ```
+/// use annals::clock::ManualClock;
+/// use annals::{Broker, Maintenance, Timestamp, TopicOptions};
+///
+/// let broker = Broker::options()
+///     .clock(ManualClock::new(Timestamp::from_millis(0)))
+///     .maintenance(Maintenance::Manual)
+///     .open_in_memory()?;
+/// broker.create_topic("orders", TopicOptions::new())?;
+/// broker.maintain()?;
+/// broker.close()?;
+/// # Ok::<(), annals::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct BrokerOptions {
+    pub(super) partition: PartitionOptions,
+    pub(super) durability: Durability,
+    pub(super) on_refusal: OnRefusal,
+}
+
+impl BrokerOptions {
+    /// What appends wait for in topics that are created without naming it. Default [`Durability::Durable`]. A
+    /// topic keeps what it was created with.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How bytes get into segments. Default [`WriteMode::Automatic`].
+    #[must_use]
+    pub fn write_mode(mut self, mode: WriteMode) -> Self {
+        self.partition = self.partition.write_mode(mode);
+        self
+    }
+
+    /// How bytes get out of segments. Default [`ReadMode::Automatic`].
+    #[must_use]
+    pub fn read_mode(mut self, mode: ReadMode) -> Self {
+        self.partition = self.partition.read_mode(mode);
+        self
+    }
+
+    /// Who does the work in the background. Default [`Maintenance::Threads`]: one thread for all partitions.
+    #[must_use]
+    pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
+        self.partition = self.partition.maintenance(maintenance);
+        self
+    }
+
+    /// What to do where acknowledged history of a partition is damaged. Default [`OnDamage::Refuse`].
+    #[must_use]
+    pub fn on_damage(mut self, on_damage: OnDamage) -> Self {
+        self.partition = self.partition.on_damage(on_damage);
+        self
+    }
+
+    /// Whether the broker opens when a partition cannot. Default [`OnRefusal::ServeOthers`].
+    #[must_use]
+    pub fn on_refusal(mut self, on_refusal: OnRefusal) -> Self {
+        self.on_refusal = on_refusal;
+        self
+    }
+
+    /// Where time comes from. Default the machine's clocks.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.partition = self.partition.clock(clock);
+        self
+    }
+
+    /// Draws salts and identities from this seed instead of the operating system, so that a simulation can
+    /// be repeated. Never use it for data to keep.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.partition = self.partition.seed(seed);
+        self
+    }
+
+    /// Opens the broker in the directory at `path`, which is created if it does not exist. All partitions
+    /// are recovered first: blocks.
+    ///
+    /// # Errors
+    /// - `Locked`: another handle or process has it open; the message says who.
+    /// - `InvalidInput`: the directory is that of a single partition.
+    /// - `Corrupt`: the catalog is damaged, or is gone while there are topics. Nothing was changed.
+    /// - `Unsupported`: it was written by a newer version.
+    /// - `ReadOnly`, `NoSpace`, `Io`: the file system refused.
+    /// - with [`OnRefusal::FailOpen`] also what opening a partition says.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Broker> {
+        let path = path.as_ref();
+        let dir = crate::io::DiskDir::open_or_create(path)
+            .map_err(|error| Error::io("open the directory", path, error))?;
+        self.open_in(dir)
+    }
+
+    /// Opens the broker in `dir`, on whatever disk that is.
+    ///
+    /// # Errors
+    /// As [`BrokerOptions::open`].
+    pub fn open_in(self, dir: Arc<dyn Dir>) -> Result<Broker> {
+        Broker::open_with(dir, self)
+    }
+
+    /// Opens a new broker in memory, which is gone with its last handle.
+    ///
+    /// # Errors
+    /// When the disk thread cannot be started.
+    pub fn open_in_memory(self) -> Result<Broker> {
+        self.open_in(crate::io::MemoryDisk::new().root())
+    }
+}

@@ -1,0 +1,37 @@
+//! Whether an open partition can be closed without anybody noticing, and what must be known of it meanwhile.
+
+use super::handle::Partition;
+use super::shared::Shared;
+use crate::Timestamp;
+use std::sync::Arc;
+
+impl Partition {
+    /// Whether the caller's handle is the only one, no reader or waiter is left, and it is well: then nobody
+    /// notices when it is closed and opened again.
+    pub(crate) fn is_unheld(&self) -> bool {
+        self.is_only_handle() && Arc::strong_count(self.shared()) == 1 && !self.shared().is_poisoned()
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared().is_closed()
+    }
+
+    /// When the first segment that age counts from was last appended to; none where there are no records.
+    pub(crate) fn oldest_append_time(&self) -> Option<Timestamp> {
+        // Segments are appended to one after the other: none is younger than any later one.
+        let facts = self.shared().segment_facts();
+        facts.iter().filter(|segment| !segment.is_empty).map(|segment| segment.last_append_time).min()
+    }
+
+    /// Goes by these options from now on, as far as they can change while the partition is open.
+    pub(crate) fn change_policy(&self, options: &super::PartitionOptions) {
+        self.shared().change_policy(options);
+    }
+}
+
+impl Shared {
+    fn is_poisoned(&self) -> bool {
+        self.writer.lock().is_poisoned()
+    }
+}

@@ -1,0 +1,198 @@
+//! A partition's place in its topic: open while it is used, at rest otherwise.
+//!
+//! ```text
+//!                     ┌───────── wake ◀────────┐
+//!     open ──▶ Open ──┤                        ├── Resting     no file, no map, no thread: some numbers
+//!                     └─ nobody holds it, idle ▶┘
+//!     open ──▶ Refused(why)                                    tried again when it is asked for
+//!     close, delete ──▶ Over(why)
+//! ```
+
+use super::handle::SharedTopic;
+use crate::PartitionStats;
+use crate::sync::Mutex;
+use crate::{Error, Partition, RecoveryReport, Result, Retention, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a partition stays open that nobody holds.
+const REST_AFTER: Duration = Duration::from_secs(30);
+
+/// One partition of a topic.
+#[derive(Debug)]
+pub(crate) struct PartitionSlot {
+    number: u32,
+    place: Mutex<Place>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Closed, and nobody notices.
+    Resting(Box<Rest>),
+    /// Open; when (monotonic) somebody was last seen to hold it.
+    Open { partition: Partition, used: Duration },
+    /// It could not be opened.
+    Refused(Error),
+    /// The topic was deleted or the broker closed.
+    Over(Error),
+}
+
+/// What is known of a partition at rest.
+#[derive(Debug)]
+struct Rest {
+    stats: PartitionStats,
+    /// When the oldest segment with records was last appended to.
+    oldest_append_time: Option<Timestamp>,
+}
+
+impl PartitionSlot {
+    /// Opens a partition to see what has become of it, and lets it rest.
+    pub(super) fn open(number: u32, topic: &SharedTopic) -> (Self, Result<Arc<RecoveryReport>>) {
+        let slot = |place| Self { number, place: Mutex::new(place) };
+        match topic.look_at_partition(number) {
+            Err(error) => (slot(Place::Refused(error.clone())), Err(error)),
+            Ok(partition) => {
+                let report = partition.recovery_report();
+                (slot(Place::to_rest(&partition)), Ok(report))
+            }
+        }
+    }
+
+    /// The partition, which is opened if it rests.
+    ///
+    /// # Errors
+    /// As [`crate::Topic::partition`].
+    pub(super) fn wake(&self, topic: &SharedTopic) -> Result<Partition> {
+        topic.home.confirm()?;
+        let now = topic.home.monotonic();
+        let mut place = self.place.lock();
+        match &mut *place {
+            Place::Over(error) => return Err(error.clone()),
+            Place::Open { partition, used } if !partition.is_closed() => {
+                *used = now;
+                return Ok(partition.clone());
+            }
+            Place::Open { .. } | Place::Resting(_) | Place::Refused(_) => {}
+        }
+        match topic.open_partition(self.number) {
+            Ok(partition) => {
+                *place = Place::Open { partition: partition.clone(), used: now };
+                Ok(partition)
+            }
+            Err(error) => {
+                *place = Place::Refused(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn maintain(&self, topic: &SharedTopic) -> Result<()> {
+        self.expire(topic)?;
+        let open = match &*self.place.lock() {
+            Place::Open { partition, .. } => Some(partition.clone()),
+            _ => None,
+        };
+        open.map_or(Ok(()), |partition| partition.maintain())
+    }
+
+    /// Lets it rest if it has been idle for long enough; has it shed what is too old if it rests.
+    pub(super) fn sweep(&self, topic: &SharedTopic) {
+        // What fails now fails again when somebody asks for the partition, who then hears of it.
+        drop(self.expire(topic));
+        let now = topic.home.monotonic();
+        let mut place = self.place.lock();
+        let Place::Open { partition, used } = &mut *place else { return };
+        if !partition.is_unheld() {
+            *used = now;
+        } else if now.saturating_sub(*used) >= REST_AFTER {
+            *place = Place::to_rest(partition);
+        }
+    }
+
+    /// Has a partition at rest delete what has become too old.
+    fn expire(&self, topic: &SharedTopic) -> Result<()> {
+        let mut place = self.place.lock();
+        match &*place {
+            Place::Resting(rest) if rest.has_expired(topic) => self.tend(&mut place, topic),
+            _ => Ok(()),
+        }
+    }
+
+    /// Goes by what the topic is set to now.
+    pub(super) fn change_policy(&self, topic: &SharedTopic) {
+        let options = topic.options();
+        let mut place = self.place.lock();
+        match &*place {
+            Place::Open { partition, .. } => partition.change_policy(&options),
+            // What fails now fails again when somebody asks for the partition, who then hears of it.
+            Place::Resting(_) if options.retention != Retention::Forever => {
+                drop(self.tend(&mut place, topic));
+            }
+            Place::Resting(_) | Place::Refused(_) | Place::Over(_) => {}
+        }
+    }
+
+    /// Opens a partition at rest, does what is due, and lets it rest again: so only one is open at a time,
+    /// however many are due.
+    fn tend(&self, place: &mut Place, topic: &SharedTopic) -> Result<()> {
+        match topic.look_at_partition(self.number) {
+            Ok(partition) => {
+                let done = partition.maintain();
+                *place = Place::to_rest(&partition);
+                done
+            }
+            Err(error) => {
+                *place = Place::Refused(error.clone());
+                Err(error)
+            }
+        }
+    }
+
+    /// Closes it for good; whoever asks from now on gets `why`.
+    pub(super) fn end(&self, why: &Error) -> Result<()> {
+        let ended = std::mem::replace(&mut *self.place.lock(), Place::Over(why.clone()));
+        match ended {
+            Place::Open { partition, .. } => partition.close(),
+            Place::Resting(_) | Place::Refused(_) | Place::Over(_) => Ok(()),
+        }
+    }
+
+    /// Sizes and pointers; of a partition at rest those it had when it was closed. None of one that is refused.
+    pub(super) fn stats(&self) -> SlotStats {
+        match &*self.place.lock() {
+            Place::Open { partition, .. } => SlotStats::Open(partition.stats()),
+            Place::Resting(rest) => SlotStats::Resting(rest.stats.clone()),
+            Place::Refused(error) | Place::Over(error) => SlotStats::Refused(error.clone()),
+        }
+    }
+}
+
+/// What can be said of a partition now.
+pub(crate) enum SlotStats {
+    Open(PartitionStats),
+    Resting(PartitionStats),
+    Refused(Error),
+}
+
+impl Place {
+    /// Closes a partition that nobody but the slot holds.
+    fn to_rest(partition: &Partition) -> Self {
+        let oldest_append_time = partition.oldest_append_time();
+        match partition.close() {
+            Ok(()) => Self::Resting(Box::new(Rest { stats: partition.stats(), oldest_append_time })),
+            // It is closed nevertheless: opening it again recovers it, and says what is wrong.
+            Err(error) => Self::Refused(error),
+        }
+    }
+}
+
+impl Rest {
+    /// Whether its oldest segment is older than the topic wants.
+    fn has_expired(&self, topic: &SharedTopic) -> bool {
+        let (Retention::Age(age) | Retention::AgeOrBytes(age, _)) = topic.retention() else {
+            return false;
+        };
+        self.oldest_append_time.is_some_and(|oldest| oldest.saturating_add(age) < topic.home.retention_now())
+    }
+}
