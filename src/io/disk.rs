@@ -324,7 +324,8 @@ impl File for DiskFile {
 #[cfg(target_os = "linux")]
 pub(super) fn allocate(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
-    match fallocate(file, FallocateFlags::empty(), from, to - from) {
+    // A signal may interrupt it on tmpfs; the other calls are made again by the standard library.
+    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, to - from)) {
         Err(rustix::io::Errno::OPNOTSUPP) => grow(file, to),
         done => Ok(done?),
     }
@@ -343,7 +344,8 @@ fn grow(file: &fs::File, to: u64) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 fn punch(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
-    match fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, from, to - from) {
+    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    match rustix::io::retry_on_intr(|| fallocate(file, flags, from, to - from)) {
         Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
         done => Ok(done?),
     }

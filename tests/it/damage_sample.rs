@@ -237,7 +237,7 @@ pub fn sealed_of(write_mode: WriteMode, bytes: u64) -> Sample {
     builder.roll();
     builder.fill(bytes);
     builder.roll();
-    builder.fill(8 << 10);
+    builder.fill(14 << 10);
     builder.roll();
     builder.fill(6 << 10);
     builder.closed("sealed")

@@ -441,7 +441,7 @@ fn every_operation_may_fail() {
             for write_mode in [WriteMode::Automatic, WriteMode::Pwrite] {
                 for order in orders() {
                     let step = match Size::asked() {
-                        Size::Quick => 29 + random.u64(..20),
+                        Size::Quick => 70 + random.u64(..60),
                         Size::Ci | Size::Full => 1,
                     };
                     fault_loop(watch, workload, write_mode, order, step, &mut tally);
