@@ -73,7 +73,7 @@ fn a_follower_notices_deletion_and_truncation() {
         early.next().expect("there is one").expect("it can be read");
         let mut late = follower.read(at(180));
         assert_eq!(drain(&mut late).expect("it can be read").len(), 20);
-        let mut unopened = follower.read(at(90));
+        let mut unopened = follower.read(at(45));
         log.delete_records(at(100)).expect("it lies in the log");
         // The file it would open now is gone, which it has not heard of.
         assert_eq!(drain(&mut unopened).expect_err("deleted").kind(), ErrorKind::OutOfRange);
