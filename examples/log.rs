@@ -4,20 +4,21 @@
 //!     cargo run --release --example log [DIRECTORY]
 
 use annals::{Offset, Partition, Pending, Record, Result, Timestamp};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 const FLIGHTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data/flights-2013-01.csv");
-const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/flights");
 
 fn main() -> Result<()> {
     let file = std::fs::read_to_string(FLIGHTS).expect("the flights come with the repository");
     let flights: Vec<&str> = file.lines().skip(1).collect();
-    let directory = std::env::args().nth(1).unwrap_or_else(|| DIRECTORY.to_owned());
+    let asked = std::env::args().nth(1).map(PathBuf::from);
+    let directory = asked.unwrap_or_else(|| std::env::temp_dir().join("annals-flights"));
     let log = Partition::open(&directory)?;
 
     // Whoever was killed half-way goes on here: a batch is there whole or not at all.
     let present = usize::try_from(log.log_end_offset().get()).expect("there are 27,004");
-    println!("{present} flights were found in {directory}");
+    println!("{present} flights were found in {}", directory.display());
     let missing = &flights[present..];
     let started = Instant::now();
     // Each batch of 100 is stored at once, and synced with whatever else waits: nobody waits in between.

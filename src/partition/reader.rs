@@ -30,11 +30,24 @@ pub(super) const PROBE_LEN: usize = 8 << 10;
 ///
 /// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
 /// again later, it goes on with what has come meanwhile. See [`crate::Partition::read`].
+///
+/// # Errors
+/// As items:
+/// - `OutOfRange`: the offset lies below the log start or beyond the end.
+/// - `Corrupt`: what lies there is damaged; the message names file, position and offset. Or the records were lost
+///   to damage before: see [`Error::lost_range`].
+/// - `Unsupported`: a batch is compressed in a way that is not compiled in.
+/// - `Io`: a read failed.
+///
+/// Behind a lost range the reader goes on. After any other error it has not moved, and the iteration ends, so
+/// that who skips errors does not meet the same one for ever; asked again, it tries again.
 #[derive(Debug)]
 pub struct Reader {
     source: Arc<dyn Source>,
     level: ReadLevel,
     cursor: Cursor,
+    /// Whether the last item was an error that the next one would be again.
+    is_stuck: bool,
 }
 
 /// A log that can be read: one that this handle writes, or one that it follows.
@@ -88,7 +101,7 @@ pub(super) struct Held {
 impl Reader {
     pub(super) fn new(source: Arc<dyn Source>, level: ReadLevel, from: Offset) -> Self {
         let rewinds = source.view().rewinds;
-        Self { source, level, cursor: Cursor { next: from, held: None, rewinds } }
+        Self { source, level, cursor: Cursor { next: from, held: None, rewinds }, is_stuck: false }
     }
 
     /// Sees what this level allows. Default: the partition's [`read_level`].
@@ -110,16 +123,10 @@ impl Reader {
     pub fn seek(&mut self, offset: Offset) {
         self.cursor.next = offset;
         self.cursor.held = None;
+        self.is_stuck = false;
     }
 
     /// The records that come next, at most some 128 KiB of batches, but at least one batch.
-    ///
-    /// # Errors
-    /// - `OutOfRange`: the offset lies below the log start or beyond the end.
-    /// - `Corrupt`: what lies there is damaged; the message names file, position and offset. The reader does
-    ///   not move. Or the records were lost to damage before; then the next call goes on behind them.
-    /// - `Unsupported`: a batch is compressed in a way that is not compiled in.
-    /// - `Io`: a read failed.
     fn read_next(&mut self) -> Result<Option<Records>> {
         for _ in 1..ATTEMPTS_MAX {
             match self.read_seen() {
@@ -255,7 +262,12 @@ impl Iterator for Reader {
     type Item = Result<Records>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.read_next().transpose()
+        if std::mem::take(&mut self.is_stuck) {
+            return None;
+        }
+        let read = self.read_next();
+        self.is_stuck = read.as_ref().is_err_and(|error| error.lost_range().is_none());
+        read.transpose()
     }
 }
 

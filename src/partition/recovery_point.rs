@@ -8,6 +8,16 @@
 //! What lies before it need not be walked when the partition is opened after a kill, so that opening takes no
 //! longer when segments are large. The index is written with it, for the same reason.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::shared::Shared;
 use super::writer::State;

@@ -148,13 +148,16 @@ struct Window<'a> {
     start: u64,
 }
 
+/// One batch: its header, its bytes, and where the next one begins.
+type Seen<'a> = (BatchHeader, &'a [u8], Position);
+
 impl<'a> Window<'a> {
     fn new(track: Track<'a>) -> Self {
         Self { track, buf: Vec::new(), start: 0 }
     }
 
-    /// The batch at `at`, its bytes, and where the next one begins.
-    fn batch(&mut self, at: Position) -> Result<Result<(BatchHeader, &[u8], Position), Flaw>> {
+    /// The batch at `at`.
+    fn batch(&mut self, at: Position) -> Result<Result<Seen<'_>, Flaw>> {
         if self.from(at).len() < HEADER_LEN {
             self.fill(at, WINDOW_LEN)?;
         }

@@ -244,6 +244,17 @@ fn an_idle_partition_reserves_nothing() {
     assert_eq!(disk.counts().of(Op::Allocate), before);
 }
 
+#[test]
+fn a_reader_that_is_stuck_ends_and_can_be_asked_again() {
+    let log = options().open_in_memory().expect("memory has room");
+    log.append([Record::new("a")]).wait().expect("it fits");
+    let mut reader = log.read(at(7));
+    assert_eq!(reader.by_ref().count(), 1, "one error, and no end of it otherwise");
+    assert_eq!(reader.next().expect("asked again").expect_err("beyond").kind(), ErrorKind::OutOfRange);
+    reader.seek(Offset::ZERO);
+    assert_eq!(reader.filter_map(Result::ok).count(), 1);
+}
+
 fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }

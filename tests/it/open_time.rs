@@ -49,12 +49,15 @@ fn opening_a_large_log_takes_milliseconds() {
             continue;
         }
         let took = [1024, 100].map(|len| open_times(len, bytes, rounds));
-        if Size::asked() != Size::Quick {
-            took.iter().for_each(hold_to_limits);
-        }
         if number == 0 {
             first.extend(took);
+        }
+        if Size::asked() == Size::Quick {
+            skip("the limits of open times: quick, and perhaps without optimization");
+        } else if is_busy() {
+            skip("the limits of open times: more is running than the machine has processors for");
         } else {
+            took.iter().for_each(hold_to_limits);
             compare(&took, &first);
         }
     }
@@ -64,6 +67,14 @@ fn hold_to_limits([clean, at_rest, busy]: &[Took; 3]) {
     assert!(clean.least < Duration::from_millis(10), "clean: {clean}");
     assert!(at_rest.least < Duration::from_millis(30), "killed at rest: {at_rest}");
     assert!(busy.least < Duration::from_millis(30), "killed busy: {busy}");
+}
+
+/// Whether twice as much wants to run as the machine has processors: then times are those of the others.
+fn is_busy() -> bool {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0);
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    load > 2.0 * processors as f64
 }
 
 /// At four times the size an open takes no longer, but for what the headers of more files cost.
@@ -194,7 +205,7 @@ fn the_child_that_is_killed() {
 
 /// Bytes that the disk under the temporary directory has free.
 fn free_bytes() -> u64 {
-    rustix::fs::statvfs(&std::env::temp_dir()).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
+    rustix::fs::statvfs(std::env::temp_dir()).map_or(0, |disk| disk.f_bavail * disk.f_frsize)
 }
 
 /// After a kill, all that was synced behind the recovery point has to be walked. So that point is moved along
