@@ -23,8 +23,24 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
+//! A [`Broker`] is a directory of topics with many such partitions, one lock and one thread:
+//!
+//! ```
+//! use annals::{Broker, Record, TopicOptions};
+//!
+//! # let dir = std::env::temp_dir().join(format!("annals-lib-doc-broker-{}", std::process::id()));
+//! let broker = Broker::open(&dir)?;
+//! let orders = broker.ensure_topic("orders", TopicOptions::new().partitions(3))?;
+//! let partition = orders.partition(orders.partition_for_key(b"alice"))?;
+//! partition.append([Record::new("42").key("alice")]).wait()?;
+//! broker.close()?;
+//! # drop(std::fs::remove_dir_all(&dir));
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
 //! # Where to look
 //!
+//! - [`BrokerOptions`] and [`TopicOptions`]: what a broker is told when it is opened, what a topic is set to.
 //! - [`PartitionOptions`]: sizes, retention, levels, write and read modes, clocks.
 //! - [`Durability`] and [`ReadLevel`]: what an append waits for, what a reader may see.
 //! - [`Pending`]: work that has begun; wait for it, await it, or leave it alone.
@@ -34,14 +50,16 @@
 //!
 //! # What it is not
 //!
-//! Not a broker, and no consumer groups yet: topics, producers and groups stand on this floor and come next. One
+//! Not a server, and no producers and consumer groups yet: they stand on these floors and come next. One
 //! process writes a directory at a time. Calls block, and say so; nothing names an async runtime, but whatever can
-//! be waited for is a [`Future`]. An open partition runs one thread, for the disk work nobody waits for; with
-//! [`Maintenance::Manual`] there is none. Nothing is printed or logged.
+//! be waited for is a [`Future`]. An open broker, or a partition opened by itself, runs one thread, for the disk
+//! work nobody waits for; with [`Maintenance::Manual`] there is none. Nothing is printed or logged.
 //!
 //! # The floors
 //!
 //! ```text
+//!     broker       Broker: a directory of topics, one lock, one disk thread
+//!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
 //!     record       Record, Batch, Records: the format, its builder, its verified views
