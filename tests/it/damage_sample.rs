@@ -301,8 +301,8 @@ impl Sample {
         }
     }
 
-    /// The offset that the proofs in these bytes of the active segment vouch for, with the manifest's: what
-    /// was cut off took its own proofs along.
+    /// The offset that the proofs in these bytes of the active segment vouch for, with the manifest's: what is
+    /// gone or damaged took its own proofs along.
     pub fn proved_by(&self, bytes: &[u8]) -> u64 {
         let (first, file) = self.segments.last().expect("there is always an active segment");
         let whole = self.disk.read(file).expect("it is there");
@@ -310,10 +310,11 @@ impl Sample {
             return self.proved;
         }
         let placed = batches(&whole);
-        let kept = placed.iter().filter(|batch| batch.bytes.end <= bytes.len());
+        let is_kept = |range: std::ops::Range<usize>| bytes.get(range.clone()) == whole.get(range);
+        let kept = placed.iter().filter(|batch| is_kept(batch.bytes.clone()));
         let synced = |batch: &Placed| u32_at(&whole, batch.bytes.start + 12);
         let mark = placed.last().map_or(HEADER_LEN, |last| last.bytes.end.next_multiple_of(8));
-        let by_mark = if bytes.len() >= mark + 40 { u32_at(&whole, mark + 12) } else { 0 };
+        let by_mark = if is_kept(mark..mark + 40) { u32_at(&whole, mark + 12) } else { 0 };
         let furthest = kept.map(synced).max().unwrap_or(0).max(by_mark);
         let furthest = usize::try_from(furthest).expect("32 bits fit");
         let proved = placed.iter().rfind(|batch| batch.bytes.end <= furthest);
