@@ -75,18 +75,18 @@ impl Shared {
                 return Ok(());
             }
             match writer.active.reserve_due(now) {
-                Some(to)
-                    if self.fits_cap(&writer, to.saturating_sub(writer.active.opened().disk_bytes())) =>
-                {
-                    Some((writer.active.opened().clone(), to))
+                Some(to) => {
+                    let more = to.saturating_sub(writer.active.opened().disk_bytes());
+                    let opened = writer.active.opened().clone();
+                    self.claim(&mut writer, more).then_some((opened, to, more))
                 }
-                _ => None,
+                None => None,
             }
         };
-        match step {
-            Some((opened, to)) => opened.reserve(to),
-            None => Ok(()),
-        }
+        let Some((opened, to, claimed)) = step else { return Ok(()) };
+        let reserved = opened.reserve(to);
+        Self::settle(&mut self.writer.lock(), claimed);
+        reserved
     }
 
     fn next_due(&self) -> Duration {

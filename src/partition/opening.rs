@@ -141,6 +141,7 @@ impl Writer {
             unsynced_since: None,
             watched: false,
             reserve_called: false,
+            claimed: 0,
             changed,
             confirmed: file.is_confirmed(),
             generation,

@@ -112,10 +112,19 @@ impl Shared {
                 break;
             }
         }
-        let least = u64::from(SEGMENT_HEADER_LEN);
-        if !self.fits_cap(&self.writer.lock(), least) {
-            self.make_room_locked(admin, least)?;
+        let mut claimed = u64::from(SEGMENT_HEADER_LEN);
+        while !self.claim(&mut self.writer.lock(), claimed) {
+            self.make_room_locked(admin, claimed)?;
         }
+        let prepared = self.prepare_claimed(admin, &mut claimed);
+        let mut writer = self.writer.lock();
+        Self::settle(&mut writer, claimed);
+        writer.next = Some(prepared?);
+        Ok(())
+    }
+
+    /// Makes the next segment, for which `claimed` bytes are set aside; claims more to reserve ahead.
+    fn prepare_claimed(&self, admin: &mut Admin, claimed: &mut u64) -> Result<PreparedSegment> {
         let sequence = admin.manifest.take_sequence();
         let name = FileName::Next { sequence }.to_string();
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
@@ -132,12 +141,12 @@ impl Shared {
             return Err(error);
         }
         let ahead = PREPARED_BYTES.min(self.policy.segment_bytes_max() / 4);
-        if self.fits_cap(&self.writer.lock(), ahead) {
+        if self.claim(&mut self.writer.lock(), ahead) {
+            *claimed = claimed.saturating_add(ahead);
             // Where there is no room for more than the header, the first append will say so.
             drop(prepared.reserve_ahead(ahead));
         }
-        self.writer.lock().next = Some(prepared);
-        Ok(())
+        Ok(prepared)
     }
 
     /// What a new segment file with this sequence is made of.

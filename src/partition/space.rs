@@ -80,6 +80,21 @@ impl Shared {
         self.disk_bytes_locked(writer).saturating_add(more) <= cap
     }
 
+    /// Sets `more` bytes aside for somebody who takes them without the lock, if they fit under the cap; says
+    /// whether they do. They are given back by [`Shared::settle`] when they were taken, or were not.
+    pub(super) fn claim(&self, writer: &mut Writer, more: u64) -> bool {
+        let fits = self.fits_cap(writer, more);
+        if fits {
+            writer.claimed = writer.claimed.saturating_add(more);
+        }
+        fits
+    }
+
+    /// Ends claims of `bytes`: from now on what was taken counts by itself.
+    pub(super) fn settle(writer: &mut Writer, bytes: u64) {
+        writer.claimed = writer.claimed.saturating_sub(bytes);
+    }
+
     /// Bytes of disk the partition takes, reserve, indexes and pinned files included.
     pub(super) fn disk_bytes_locked(&self, writer: &Writer) -> u64 {
         let view = self.view();
@@ -99,6 +114,7 @@ impl Shared {
         sealed
             + sealing
             + log_bytes(writer.active.opened().disk_bytes())
+            + if writer.claimed > 0 { log_bytes(writer.claimed) } else { 0 }
             + next
             + manifest_bytes(count)
             + lock

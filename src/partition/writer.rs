@@ -38,6 +38,8 @@ pub(crate) struct Writer {
     pub(super) watched: bool,
     /// Whether the disk thread has been called for more reserve.
     pub(super) reserve_called: bool,
+    /// Bytes of log that are being taken outside of the lock, and count under the cap already.
+    pub(super) claimed: u64,
     /// Whether anything has changed since the partition was opened.
     pub(super) changed: bool,
     /// Whether the manifest is known to be found after a power cut. One that was loaded may have been renamed
