@@ -144,6 +144,13 @@ planted() {
         planted -- --nocapture --test-threads=2
 }
 
+# The publish points that ship, in every order of their steps that a bound of three preemptions allows.
+interleavings() {
+    RUSTFLAGS="--cfg annals_loom" cargo test --release -p annals --lib --target-dir "$target/loom" sync::interleavings ||
+        return 1
+    echo "figure: T11 loom: the models of the gate and the group commit hold at bound 3"
+}
+
 # Packages beside the library: the oracles.
 members() {
     cargo test --workspace --exclude annals

@@ -114,7 +114,7 @@ impl Shared {
         sealed
             + sealing
             + log_bytes(writer.active.opened().disk_bytes())
-            + if writer.claimed > 0 { log_bytes(writer.claimed) } else { 0 }
+            + log_bytes(writer.claimed)
             + next
             + manifest_bytes(count)
             + lock
