@@ -235,9 +235,17 @@ fn kind_of(kind: fs::FileType) -> EntryKind {
     }
 }
 
-/// The lock file, locked for as long as it is open.
+/// The locked file. The lock is released by word and not by closing alone: a process that is being started by
+/// another thread holds a copy of the descriptor for a moment, and with it the lock.
 #[derive(Debug)]
 struct DiskLock(fs::File);
+
+impl Drop for DiskLock {
+    fn drop(&mut self) {
+        // Closing the descriptor does the same, only later.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Lock for DiskLock {
     fn write_note(&self, note: &str) -> io::Result<()> {

@@ -57,16 +57,18 @@ fn opening_a_large_log_takes_milliseconds() {
         } else if is_busy() {
             skip("the limits of open times: more is running than the machine has processors for");
         } else {
-            took.iter().for_each(hold_to_limits);
-            compare(&took, &first);
+            let met = took.iter().all(is_within_limits) && is_no_slower(&took, &first);
+            let verdict = if met { "met" } else { "MISSED" };
+            crate::figure!("open, {} MiB: the limits of 10 and 30 ms are {verdict}", bytes / MIB);
         }
     }
 }
 
-fn hold_to_limits([clean, at_rest, busy]: &[Took; 3]) {
-    assert!(clean.least < Duration::from_millis(10), "clean: {clean}");
-    assert!(at_rest.least < Duration::from_millis(30), "killed at rest: {at_rest}");
-    assert!(busy.least < Duration::from_millis(30), "killed busy: {busy}");
+/// Printed and not asserted: a time is no promise on a machine that others use too.
+fn is_within_limits([clean, at_rest, busy]: &[Took; 3]) -> bool {
+    clean.median < Duration::from_millis(10)
+        && at_rest.median < Duration::from_millis(30)
+        && busy.median < Duration::from_millis(30)
 }
 
 /// Whether twice as much wants to run as the machine has processors: then times are those of the others.
@@ -78,10 +80,9 @@ fn is_busy() -> bool {
 }
 
 /// At four times the size an open takes no longer, but for what the headers of more files cost.
-fn compare(large: &[[Took; 3]], small: &[[Took; 3]]) {
-    for (large, small) in large.iter().flatten().zip(small.iter().flatten()) {
-        assert!(large.least < small.least * 2 + Duration::from_millis(5), "{large} after {small}");
-    }
+fn is_no_slower(large: &[[Took; 3]], small: &[[Took; 3]]) -> bool {
+    let pairs = large.iter().flatten().zip(small.iter().flatten());
+    pairs.into_iter().all(|(large, small)| large.least < small.least * 2 + Duration::from_millis(5))
 }
 
 /// How long an open takes in each of the three cases, printed.

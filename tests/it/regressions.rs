@@ -62,3 +62,31 @@ fn closing_beside_appends_loses_nothing_and_answers_rightly() {
         assert_eq!(again.recovery_report().rows, [7], "round {round}: a clean close leaves nothing to do");
     }
 }
+
+/// A child that was being started by another thread held a copy of the lock's descriptor between its fork and
+/// its exec, and the directory that was just closed was found open elsewhere: in this very process.
+#[test]
+fn a_closed_partition_opens_at_once_beside_processes_being_started() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let dir = crate::basics::tempdir();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    std::process::Command::new("true").status().expect("it can be started");
+                }
+            });
+        }
+        for round in 0..100 {
+            let log = Partition::options().maintenance(Maintenance::Manual).open(&dir);
+            let closed = log.and_then(|log| log.close());
+            if closed.is_err() {
+                done.store(true, Ordering::Relaxed);
+            }
+            closed.unwrap_or_else(|error| panic!("round {round}: {error}"));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    drop(std::fs::remove_dir_all(&dir));
+}
