@@ -129,9 +129,10 @@ features() {
     return $status
 }
 
-# The heavy suites, in the profile that has both speed and assertions.
+# suites NAME..: the heavy suites, or those whose names contain one of these words, in the profile that has both
+# speed and assertions.
 suites() {
-    cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2
+    cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2 "$@"
 }
 
 # The same suites against bugs that are put in on purpose: each has to be caught.
