@@ -161,7 +161,7 @@ members() {
 address_sanitizer() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --test it \
+    ANNALS_MEMORY_CHECKER=1 ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --test it \
         --target "$host" --target-dir "$target/asan" || return 1
     echo "figure: T12 the library's tests and the suites in their short form pass under the address sanitizer"
 }

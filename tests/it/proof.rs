@@ -50,6 +50,11 @@ impl Size {
     }
 }
 
+/// Whether this run is watched by a memory checker, which keeps what was freed.
+pub fn under_memory_checker() -> bool {
+    std::env::var_os("ANNALS_MEMORY_CHECKER").is_some()
+}
+
 /// Where the chance of a suite comes from. Says how to repeat the run when the test panics.
 #[derive(Debug)]
 pub struct Seed {
