@@ -59,6 +59,7 @@
 //!
 //! ```text
 //!     broker       Broker: a directory of topics, one lock, one disk thread
+//!     group        who reads which partition: assignors
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
@@ -70,6 +71,7 @@
 mod broker;
 pub mod clock;
 mod error;
+pub mod group;
 pub mod io;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
