@@ -64,7 +64,7 @@
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
 //!     record       Record, Batch, Records: the format, its builder, its verified views
 //!     io           Dir, File: the real disk, memory, the simulated disk
-//!     error units clock sync
+//!     error units clock sync upkeep
 //! ```
 
 mod broker;
@@ -80,6 +80,7 @@ mod segment;
 mod sync;
 mod topic;
 mod units;
+mod upkeep;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
