@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["segment"],
     &["partition"],
     &["topic"],
-    &["group"],
+    &["group", "dump"],
     &["broker"],
     &["producer", "consumer"],
     &["streams"],
