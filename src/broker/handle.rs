@@ -1,5 +1,6 @@
 //! The handle that users hold.
 
+use super::backend::Backend;
 use super::core::Core;
 use super::follower::BrokerFollower;
 use super::options::BrokerOptions;
@@ -75,6 +76,12 @@ impl Broker {
 
     pub(super) fn from_core(core: Arc<Core>) -> Self {
         Self { handle: Arc::new(Handle(core)) }
+    }
+
+    /// What handles talk to. It does not keep the broker open.
+    #[cfg_attr(not(test), allow(dead_code, reason = "for the handles of the floors above"))]
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        self.handle.0.clone()
     }
 
     fn core(&self) -> &Core {
