@@ -50,7 +50,7 @@ pub use records::Records;
 pub use view::RecordRef;
 
 pub(crate) use {
-    batch::{Stamp, Times},
+    batch::{Stamp, Times, stamp_verified},
     batch_header::{BatchHeader, HEADER_LEN},
     builder::BatchBuilder,
     check::{Place, check},
