@@ -7,16 +7,18 @@
 //!     members, subscriptions, what each owned ─┐
 //!     topics, partition counts ────────────────┴▶ GroupSubscription
 //!                                                        │
-//!                                         Assignor: Range, or a user's own
-//!                                                        │
-//!                  checked ◀─────────────────────── Assignment ──▶ Handover: what moves waits for its
-//!                                                                  old owner (cooperative)
+//!                                                     Assignor    Range, RoundRobin, Sticky,
+//!                                                        │        CooperativeSticky, a user's own
+//!                                                        ▼
+//!     in one generation ◀──eager── checked ◀─────── Assignment
+//!     in two, for what moves ◀──cooperative── Handover ◀─┘
 //! ```
 
 mod assignor;
 mod generation;
 
 pub use assignor::{
-    Assignment, Assignor, GroupSubscription, Handover, Range, RebalanceProtocol, Subscription,
+    Assignment, Assignor, CooperativeSticky, GroupSubscription, Handover, Range, RebalanceProtocol,
+    RoundRobin, Sticky, Subscription,
 };
 pub use generation::Generation;

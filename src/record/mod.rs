@@ -54,6 +54,7 @@ pub(crate) use {
     batch_header::{BatchHeader, HEADER_LEN},
     builder::BatchBuilder,
     check::{Place, check},
+    checksum::crc32,
     chunk::{Damage, Verified, verify_chunk, verify_compacted_chunk},
     flaw::Flaw,
     flip::one_bit_from_good,

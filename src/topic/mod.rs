@@ -18,6 +18,7 @@ mod slot;
 mod topic_partition;
 
 pub use handle::Topic;
+pub use partitioner::KeyHash;
 pub use settings::{TopicOptions, TopicSettings};
 pub(crate) use slot::SlotStats;
 pub use topic_partition::TopicPartition;
