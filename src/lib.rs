@@ -58,6 +58,7 @@
 //! # The floors
 //!
 //! ```text
+//!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention
@@ -69,6 +70,7 @@
 
 mod broker;
 pub mod clock;
+mod consumer;
 mod error;
 pub mod io;
 #[cfg(any(test, fuzzing))]
@@ -87,6 +89,10 @@ mod readme {}
 
 pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
+};
+pub use consumer::{
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OwnedConsumerRecord, Reset,
+    StartAt, Wakeup,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{

@@ -77,6 +77,14 @@ impl Broker {
         Self { handle: Arc::new(Handle(core)) }
     }
 
+    /// Who does the work that is due.
+    pub(crate) fn maintenance(&self) -> crate::Maintenance {
+        match &self.core().thread {
+            Some(_) => crate::Maintenance::Threads,
+            None => crate::Maintenance::Manual,
+        }
+    }
+
     fn core(&self) -> &Core {
         &self.handle.0
     }

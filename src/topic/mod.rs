@@ -16,8 +16,10 @@ mod partitioner;
 mod settings;
 mod slot;
 mod topic_partition;
+mod watch;
 
 pub use handle::Topic;
 pub use settings::{TopicOptions, TopicSettings};
 pub(crate) use slot::SlotStats;
 pub use topic_partition::TopicPartition;
+pub(crate) use watch::{Reach, Watch};

@@ -8,6 +8,7 @@ mod bad_input;
 mod basics;
 mod broker;
 mod broker_crash;
+mod consumer;
 mod crash;
 mod damage;
 mod damage_salvage;
