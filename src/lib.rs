@@ -65,7 +65,7 @@
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
 //!     record       Record, Batch, Records: the format, its builder, its verified views
 //!     io           Dir, File: the real disk, memory, the simulated disk
-//!     error units clock sync
+//!     error units clock sync upkeep
 //! ```
 
 mod broker;
@@ -82,6 +82,7 @@ mod segment;
 mod sync;
 mod topic;
 mod units;
+mod upkeep;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -66,6 +66,7 @@ impl Core {
         catalog.commit(|catalog| catalog.put(ready.clone()))?;
         let (topic, _) = Topic::open(&self.home, &ready);
         self.topics.write().insert(ready.name, topic.clone());
+        self.note_change();
         Ok(topic)
     }
 
@@ -99,6 +100,7 @@ impl Core {
         catalog.commit(|catalog| catalog.put(after.clone()))?;
         topic.set(after.settings);
         topic.grow_to(after.ready_count);
+        self.note_change();
         Ok(())
     }
 
@@ -112,6 +114,7 @@ impl Core {
         let deleting = TopicEntry { state: TopicState::Deleting, ..entry };
         catalog.commit(|catalog| catalog.put(deleting.clone()))?;
         self.topics.write().remove(&name);
+        self.note_change();
         // Whether its last records reach the disk is nobody's concern any more.
         drop(topic.end(&Error::new(ErrorKind::NotFound, format!("topic {name} was deleted"))));
         self.clear_locked(catalog, &deleting).map_err(|error| {

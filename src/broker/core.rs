@@ -1,12 +1,13 @@
 //! What all handles of one open broker share.
 
+use super::guests::Guests;
 use super::report::BrokerReport;
-use crate::partition::{Chore, DiskThread, Upkeep};
-use crate::sync::{AtomicBool, Ordering, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Ordering, RwLock};
 use crate::topic::home::Home;
 use crate::topic::name::TopicName;
 use crate::topic::{Topic, TopicSettings};
-use crate::{Error, ErrorKind, Result};
+use crate::upkeep::{Chore, Upkeep, Worker};
+use crate::{Error, ErrorKind, Maintenance, Result};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +26,11 @@ pub(crate) struct Core {
     pub(super) report: Arc<BrokerReport>,
     pub(super) upkeep: Upkeep,
     /// None where maintenance is manual.
-    pub(super) thread: Option<Arc<DiskThread>>,
+    pub(super) thread: Option<Arc<Worker>>,
+    /// Producers and whoever else has work at its own times.
+    pub(super) guests: Guests,
+    /// Grows with every change of the topics or of how many partitions they have.
+    pub(super) topics_version: AtomicU64,
     pub(super) is_closed: AtomicBool,
 }
 
@@ -46,9 +51,17 @@ impl Core {
         self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))
     }
 
+    /// Has whoever follows the names of topics look anew.
+    pub(super) fn note_change(&self) {
+        self.topics_version.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Does all that is due.
     pub(super) fn maintain(&self) -> Result<()> {
         self.usable()?;
+        if self.home.maintenance() == Maintenance::Manual {
+            self.guests.do_due();
+        }
         let topics = self.topics();
         let done = topics.iter().map(Topic::maintain).collect::<Vec<_>>();
         topics.iter().for_each(Topic::sweep);
@@ -60,6 +73,7 @@ impl Core {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.guests.dismiss();
         self.upkeep.stop();
         // Changes of topics that are under way come to their end first.
         let catalog = self.home.catalog();
@@ -68,6 +82,7 @@ impl Core {
         let ends = topics.iter().map(|topic| topic.end(&why)).collect::<Vec<_>>();
         drop(catalog);
         self.home.close();
+        self.guests.end();
         if let Some(thread) = &self.thread {
             thread.end();
         }

@@ -1,5 +1,6 @@
 //! The handle that users hold.
 
+use super::backend::Backend;
 use super::core::Core;
 use super::follower::BrokerFollower;
 use super::options::BrokerOptions;
@@ -77,12 +78,9 @@ impl Broker {
         Self { handle: Arc::new(Handle(core)) }
     }
 
-    /// Who does the work that is due.
-    pub(crate) fn maintenance(&self) -> crate::Maintenance {
-        match &self.core().thread {
-            Some(_) => crate::Maintenance::Threads,
-            None => crate::Maintenance::Manual,
-        }
+    /// What handles talk to. It does not keep the broker open.
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        self.handle.0.clone()
     }
 
     fn core(&self) -> &Core {

@@ -47,14 +47,15 @@ pub struct Consumer {
 
 impl Consumer {
     pub(super) fn new(options: ConsumerOptions) -> Result<Self> {
+        let backend = options.broker.backend();
         let bell = Arc::new(Bell::default());
         let mut lanes = Lanes::new(&bell, options.read_level);
         for place in options.assigned {
-            let topic = options.broker.topic(place.topic())?;
-            lanes.add(&topic, place)?.seek(options.start_at)?;
+            let topic = backend.topic(place.topic())?;
+            lanes.add(&*topic, place)?.seek(options.start_at)?;
         }
         let (limits, resets) = (options.limits, options.resets);
-        Ok(Self { bell, lanes, limits, resets, maintenance: options.broker.maintenance() })
+        Ok(Self { bell, lanes, limits, resets, maintenance: backend.maintenance() })
     }
 
     /// The records that come next, waiting for the first of them, at most `timeout`; none when the time is up. With

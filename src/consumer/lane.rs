@@ -7,10 +7,9 @@
 
 use super::limits::Room;
 use super::start_at::{Cause, Reset, Resets, StartAt};
-use crate::partition::Landmark;
+use crate::broker::backend::{BackendReader, BackendTopic, BackendWatch};
 use crate::sync::{Bell, Rope};
-use crate::topic::{Reach, Watch};
-use crate::{Error, ErrorKind, Offset, ReadLevel, Reader, Records, Result, Topic, TopicPartition};
+use crate::{Error, ErrorKind, Offset, ReadLevel, Records, Result, TopicPartition};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -32,18 +31,18 @@ pub(super) enum Turn {
 pub(super) struct Lane {
     place: TopicPartition,
     level: ReadLevel,
-    watch: Watch,
+    watch: Box<dyn BackendWatch>,
     /// Rings for this lane.
     waker: Waker,
     pub(super) turn: Turn,
     /// The offset of the next record to return.
     position: Offset,
     /// None while there is nothing to read, so that the partition may be put to rest.
-    reader: Option<Reader>,
+    reader: Option<Box<dyn BackendReader>>,
     /// What was read and not yet returned.
     rest: Option<Records>,
-    /// When the position was last known to be in the log.
-    landmark: Landmark,
+    /// Whether the position comes from what was read since the watch opened the partition.
+    is_anchored: bool,
     /// What went wrong and was not yet said.
     pub(super) failed: Option<Error>,
 }
@@ -64,7 +63,7 @@ impl Lane {
     /// # Errors
     /// `NotFound` when there is no such partition.
     pub(super) fn new(
-        topic: &Topic,
+        topic: &dyn BackendTopic,
         place: TopicPartition,
         level: ReadLevel,
         (bell, number): (&Arc<Bell>, u64),
@@ -79,7 +78,7 @@ impl Lane {
             position: Offset::ZERO,
             reader: None,
             rest: None,
-            landmark: Landmark::default(),
+            is_anchored: false,
             failed: None,
         })
     }
@@ -107,20 +106,19 @@ impl Lane {
         self.position = position;
         self.reader = None;
         self.rest = None;
-        self.landmark = Landmark::default();
+        self.is_anchored = false;
         self.failed = None;
     }
 
-    fn resolve(&self, start: StartAt) -> Result<Offset> {
-        let extent = || self.watch.reach().map(|reach| reach.extent());
+    fn resolve(&mut self, start: StartAt) -> Result<Offset> {
         match start {
             StartAt::Offset(offset) => Ok(offset),
-            StartAt::Earliest => Ok(extent()?.start),
-            StartAt::Latest => Ok(extent()?.end),
+            StartAt::Earliest => Ok(self.watch.extent()?.start),
+            StartAt::Latest => Ok(self.watch.extent()?.end),
             StartAt::Time(time) => {
                 // In this order: what comes in between is not skipped.
-                let end = extent()?.end;
-                let found = self.watch.open()?.offset_for_time_at(self.level, time)?;
+                let end = self.watch.extent()?.end;
+                let found = self.watch.open()?.offset_for_time(time, self.level)?;
                 Ok(found.map_or(end, |found| found.offset()))
             }
         }
@@ -128,7 +126,7 @@ impl Lane {
 
     /// How many offsets lie between the position and the end that this level sees.
     pub(super) fn lag(&self) -> Result<u64> {
-        Ok(self.watch.reach()?.extent().end.since(self.position))
+        Ok(self.watch.extent()?.end.since(self.position))
     }
 
     /// The records that come next, as many as there is room for, but at least one where `alone` says that nothing
@@ -178,18 +176,18 @@ impl Lane {
                 return Ok(false);
             }
             let Some(reader) = &mut self.reader else { return Ok(false) };
-            let read = reader.next();
-            let reached = Reader::position(reader);
+            let read = reader.next_records();
+            let reached = reader.position();
             match read {
-                Some(Ok(records)) if records.is_empty() => {}
-                Some(Ok(records)) => self.rest = Some(records),
-                None => {
+                Ok(Some(records)) if records.is_empty() => {}
+                Ok(Some(records)) => self.rest = Some(records),
+                Ok(None) => {
                     // Batches without records may lie at the end.
                     self.position = self.position.max(reached);
                     self.reader = None;
                     return Ok(false);
                 }
-                Some(Err(error)) => {
+                Err(error) => {
                     self.reader = None;
                     if error.lost_range().is_some() {
                         self.position = reached;
@@ -203,13 +201,13 @@ impl Lane {
 
     /// What was read ahead is worth nothing, and the position may be, if the log was cut meanwhile.
     fn look_for_cut(&mut self) -> Result<(), Halt> {
-        let ahead = self.reader.as_ref().map_or(self.position, Reader::position);
-        if !self.landmark.is_cut_below(ahead) {
+        let ahead = self.reader.as_ref().map_or(self.position, |reader| reader.position());
+        if !self.is_anchored || !self.watch.is_cut_below(ahead) {
             return Ok(());
         }
         self.reader = None;
         self.rest = None;
-        if self.landmark.is_cut_below(self.position) {
+        if self.watch.is_cut_below(self.position) {
             let message = format!("the log was cut below offset {}, the next to be read", self.position);
             return Err(Halt::OutOfRange(Cause::BeyondEnd, Error::new(ErrorKind::OutOfRange, message)));
         }
@@ -218,25 +216,21 @@ impl Lane {
 
     /// Has a reader where the position is, unless that is the end.
     fn begin(&mut self) -> Result<bool, Halt> {
-        let reach = self.watch.reach()?;
-        let extent = reach.extent();
-        if self.position == extent.end && self.position >= extent.start {
+        let extent = self.watch.extent()?;
+        if self.position == extent.end {
             return Ok(false);
         }
-        let partition = match reach {
-            Reach::Open(partition, _) => partition,
-            Reach::Resting(_) => self.watch.open()?,
-        };
-        self.landmark = partition.landmark();
-        self.reader = Some(partition.read(self.position).level(self.level));
+        let partition = self.watch.open()?;
+        self.is_anchored = true;
+        self.reader = Some(partition.reader(self.position, self.level));
         Ok(true)
     }
 
     /// What an error of a reader means; nothing when it is to be tried again.
-    fn judge(&self, error: Error) -> Result<(), Halt> {
+    fn judge(&mut self, error: Error) -> Result<(), Halt> {
         match error.kind() {
             ErrorKind::OutOfRange => {
-                let extent = self.watch.reach()?.extent();
+                let extent = self.watch.extent()?;
                 if self.position < extent.start {
                     Err(Halt::OutOfRange(Cause::BelowStart, error))
                 } else if self.position > extent.end {
@@ -260,14 +254,7 @@ impl Lane {
 
     /// Makes durable what this lane waits for, where nobody else does; says whether there was anything.
     pub(super) fn serve(&self) -> Result<bool> {
-        let Reach::Open(partition, extent) = self.watch.reach()? else { return Ok(false) };
-        let is_behind = self.level == ReadLevel::Durable
-            && self.position == extent.end
-            && partition.log_end_offset() > extent.end;
-        if is_behind {
-            partition.flush().wait()?;
-        }
-        Ok(is_behind)
+        self.watch.serve(self.position)
     }
 
     /// Says of an error that it is about this partition.

@@ -13,8 +13,9 @@ use super::lane::{Lane, Others, Taken, Turn};
 use super::limits::{Limits, Room};
 use super::records::ConsumerRecords;
 use super::start_at::Resets;
+use crate::broker::backend::BackendTopic;
 use crate::sync::Bell;
-use crate::{Error, ErrorKind, ReadLevel, Result, Topic, TopicPartition};
+use crate::{Error, ErrorKind, ReadLevel, Result, TopicPartition};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
@@ -50,7 +51,7 @@ impl Lanes {
     }
 
     /// Adds a partition that is not among them.
-    pub(super) fn add(&mut self, topic: &Topic, place: TopicPartition) -> Result<&mut Lane> {
+    pub(super) fn add(&mut self, topic: &dyn BackendTopic, place: TopicPartition) -> Result<&mut Lane> {
         if self.numbers.contains_key(&place) {
             let message = format!("partition {place} is named twice");
             return Err(Error::new(ErrorKind::InvalidInput, message));

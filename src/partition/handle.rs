@@ -1,5 +1,6 @@
 //! The handle that users hold.
 
+use super::appended::{Appended, StoredBatch};
 use super::lookup::TimedOffset;
 use super::options::{Durability, PartitionOptions, ReadLevel};
 use super::reader::Reader;
@@ -8,7 +9,7 @@ use super::shared::Shared;
 use super::stats::PartitionStats;
 use super::verify::VerifyReport;
 use super::waiting::EndPassed;
-use super::writer::{Appended, Expect};
+use super::writer::Expect;
 use crate::record::{Batch, Record};
 use crate::segment::Segment;
 use crate::sync::Pending;
@@ -131,6 +132,14 @@ impl Partition {
         self.shared().append_verbatim(&mut batch, level).unwrap_or_else(Pending::failed)
     }
 
+    /// Appends a batch that was built elsewhere and lacks nothing but its place, which it is given.
+    ///
+    /// # Errors
+    /// As [`Partition::append`], at once for the store, through [`StoredBatch::remaining`] for the sync.
+    pub(crate) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
+        self.shared().append_prepared(batch, level)
+    }
+
     /// Reads from the record at `from`, or the next one there is, to the end of what the read level allows.
     ///
     /// The iterator's items are runs of verified records. `from` may be the log end, where there is nothing
@@ -171,7 +180,16 @@ impl Partition {
     /// `Corrupt` or `Io` when a segment cannot be read.
     #[doc(alias = "offsetsForTimes")]
     pub fn offset_for_time(&self, time: Timestamp) -> Result<Option<TimedOffset>> {
-        self.shared().offset_for_time(time, self.shared().policy.read_level())
+        self.offset_for_time_at(self.shared().policy.read_level(), time)
+    }
+
+    /// The same for a reader at `level`.
+    pub(crate) fn offset_for_time_at(
+        &self,
+        level: ReadLevel,
+        time: Timestamp,
+    ) -> Result<Option<TimedOffset>> {
+        self.shared().offset_for_time(time, level)
     }
 
     /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.

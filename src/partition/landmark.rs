@@ -1,9 +1,9 @@
 //! Whether a log was cut below an offset since somebody was there.
 
+use super::Partition;
 use super::shared::Shared;
-use super::{Partition, ReadLevel, TimedOffset};
-use crate::{Offset, Result, Timestamp};
-use std::sync::Weak;
+use crate::Offset;
+use std::sync::{Arc, Weak};
 
 /// A moment in the life of an open partition. Offsets are given again after a cut, so that an offset alone does
 /// not say whether it still means what it meant then.
@@ -29,15 +29,6 @@ impl Partition {
     /// This moment. To be asked for before the end is looked at.
     pub(crate) fn landmark(&self) -> Landmark {
         let restarts = self.shared().commit.goal(0).restarts;
-        Landmark { partition: std::sync::Arc::downgrade(self.shared()), restarts }
-    }
-
-    /// [`Partition::offset_for_time`] for a reader at `level`.
-    pub(crate) fn offset_for_time_at(
-        &self,
-        level: ReadLevel,
-        time: Timestamp,
-    ) -> Result<Option<TimedOffset>> {
-        self.shared().offset_for_time(time, level)
+        Landmark { partition: Arc::downgrade(self.shared()), restarts }
     }
 }

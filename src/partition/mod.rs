@@ -16,6 +16,7 @@
 //!     log_start_offset <= durable_offset <= log_end_offset
 //! ```
 
+mod appended;
 mod closing;
 mod deletion;
 mod due;
@@ -41,12 +42,14 @@ pub(crate) mod slots;
 mod space;
 mod stats;
 mod truncation;
-mod upkeep;
 mod verify;
 mod view;
 mod waiting;
 mod writer;
 
+pub use appended::Appended;
+#[allow(unused_imports, reason = "a producer is the first to use it")]
+pub(crate) use appended::{Remaining, StoredBatch};
 pub(crate) use entropy::Entropy;
 pub use follower::Follower;
 pub use handle::Partition;
@@ -63,7 +66,5 @@ pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use removal::remove_partition;
 pub(crate) use retention::RetentionClock;
 pub use stats::PartitionStats;
-pub(crate) use upkeep::{Attendance, Chore, DiskThread, Upkeep};
 pub use verify::{DamagedPlace, VerifyReport};
 pub(crate) use waiting::Lookout;
-pub use writer::Appended;

@@ -170,6 +170,12 @@ impl Batch {
         Timestamp::from_millis(i64::from_le_bytes(self.field(at::MAX_TIMESTAMP)))
     }
 
+    /// The time at which the log stored it, where that is the time of its records.
+    pub(crate) fn append_time(&self) -> Option<Timestamp> {
+        let attributes = u16::from_le_bytes(self.field(at::ATTRIBUTES));
+        (attributes & bit::LOG_APPEND_TIME != 0).then(|| self.max_timestamp())
+    }
+
     /// The same batch with its first record at `offset`.
     ///
     /// # Errors

@@ -20,6 +20,6 @@ mod watch;
 
 pub use handle::Topic;
 pub use settings::{TopicOptions, TopicSettings};
-pub(crate) use slot::SlotStats;
+pub(crate) use slot::{Extent, SlotStats};
 pub use topic_partition::TopicPartition;
-pub(crate) use watch::{Reach, Watch};
+pub(crate) use watch::Watch;

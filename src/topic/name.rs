@@ -20,6 +20,9 @@ pub(crate) const NAME_LEN_MAX: usize = 249;
 /// Names of files that lie beside the topics' directories.
 const TAKEN: [&str; 3] = ["LOCK", "catalog", "catalog-new"];
 
+/// Topics that the crate keeps for itself, by Kafka's names.
+const INTERNAL: [&str; 1] = ["__consumer_offsets"];
+
 /// A name that is safe as the name of a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TopicName(Arc<str>);
@@ -43,6 +46,11 @@ impl TopicName {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether a topic of this name is one that the crate keeps for itself.
+    pub(crate) fn is_internal(&self) -> bool {
+        INTERNAL.contains(&self.as_str())
     }
 
     pub(crate) fn to_arc(&self) -> Arc<str> {

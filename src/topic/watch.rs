@@ -11,29 +11,11 @@
 
 use super::handle::SharedTopic;
 use super::slot::{Extent, Glance, PartitionSlot};
-use crate::partition::Lookout;
+use crate::partition::{Landmark, Lookout};
 use crate::sync::Ticket;
 use crate::{Offset, Partition, ReadLevel, Result, Topic};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-
-/// How far a partition reaches for a reader of some level, and the partition itself if it is open.
-#[derive(Debug)]
-pub(crate) enum Reach {
-    /// It is open.
-    Open(Partition, Extent),
-    /// It is at rest: all of it is durable, and nothing is written meanwhile.
-    Resting(Extent),
-}
-
-impl Reach {
-    /// From where to where it reaches.
-    pub(crate) fn extent(&self) -> Extent {
-        match self {
-            Self::Open(_, extent) | Self::Resting(extent) => *extent,
-        }
-    }
-}
 
 /// One who waits for a partition to grow.
 pub(crate) struct Watch {
@@ -44,6 +26,8 @@ pub(crate) struct Watch {
     lookout: Lookout,
     /// Its place in the queue of the slot.
     ticket: Option<Ticket>,
+    /// When it was opened here last.
+    landmark: Landmark,
 }
 
 impl Topic {
@@ -53,7 +37,8 @@ impl Topic {
     /// `NotFound` when there is no such partition, or the topic was deleted. `Closed`.
     pub(crate) fn watch(&self, number: u32, level: ReadLevel) -> Result<Watch> {
         let slot = self.slot(number)?;
-        Ok(Watch { topic: self.shared().clone(), slot, level, lookout: Lookout::default(), ticket: None })
+        let (topic, lookout) = (self.shared().clone(), Lookout::default());
+        Ok(Watch { topic, slot, level, lookout, ticket: None, landmark: Landmark::default() })
     }
 }
 
@@ -62,27 +47,51 @@ impl Watch {
     ///
     /// # Errors
     /// As [`Topic::partition`].
-    pub(crate) fn open(&self) -> Result<Partition> {
-        self.slot.wake(&self.topic)
+    pub(crate) fn open(&mut self) -> Result<Partition> {
+        let partition = self.slot.wake(&self.topic)?;
+        self.landmark = partition.landmark();
+        Ok(partition)
     }
 
-    /// How far it reaches. It is opened only if nothing is known of it.
+    /// Whether the log has been cut below `offset` since it was opened here.
+    pub(crate) fn is_cut_below(&self, offset: Offset) -> bool {
+        self.landmark.is_cut_below(offset)
+    }
+
+    /// From where to where it reaches for a reader of the watch's level. It is opened only if nothing is known of
+    /// it.
     ///
     /// # Errors
     /// As [`Topic::partition`].
-    pub(crate) fn reach(&self) -> Result<Reach> {
+    pub(crate) fn extent(&self) -> Result<Extent> {
         let partition = match self.slot.look() {
             Glance::Over(error) => return Err(error),
-            Glance::Resting(extent) => return Ok(Reach::Resting(extent)),
+            Glance::Resting(extent) => return Ok(extent),
             Glance::Open(partition) if !partition.is_closed() => partition,
-            Glance::Open(_) | Glance::Refused => self.open()?,
+            Glance::Open(_) | Glance::Refused => self.slot.wake(&self.topic)?,
         };
         let end = match self.level {
             ReadLevel::Written => partition.log_end_offset(),
             ReadLevel::Durable => partition.durable_offset(),
         };
-        let extent = Extent { start: partition.log_start_offset(), end };
-        Ok(Reach::Open(partition, extent))
+        // The start may have passed the end that was looked at before it.
+        let start = partition.log_start_offset();
+        Ok(Extent { start, end: end.max(start) })
+    }
+
+    /// Makes durable what is written beyond `offset`, if that is what the level waits for; says whether it was.
+    ///
+    /// # Errors
+    /// When the sync failed.
+    pub(crate) fn serve(&self, offset: Offset) -> Result<bool> {
+        let Glance::Open(partition) = self.slot.look() else { return Ok(false) };
+        let is_wanted = self.level == ReadLevel::Durable
+            && partition.durable_offset() <= offset
+            && partition.log_end_offset() > offset;
+        if is_wanted {
+            partition.flush().wait()?;
+        }
+        Ok(is_wanted)
     }
 
     /// Asks whether there may be something beyond `offset`, or something to say of the partition, and to be woken
