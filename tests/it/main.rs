@@ -16,6 +16,7 @@ mod damage_sample;
 mod faults;
 mod faults_run;
 mod honest_simulation;
+mod idle_consumers;
 mod interplay;
 mod loop_disk;
 mod many_partitions;

@@ -274,7 +274,7 @@ fn a_stream_is_its_polls_and_ends_with_the_broker() {
     let wakeup = consumer.wakeup();
     let mut stream = consumer.into_stream();
     let alarm = Arc::new(Alarm::default());
-    let mut next = |stream: &mut ConsumerStream| alarm.poll(&mut Next(stream));
+    let next = |stream: &mut ConsumerStream| alarm.poll(&mut Next(stream));
     let lens = |item: Poll<Option<annals::Result<ConsumerRecords>>>| match item {
         Poll::Ready(Some(Ok(records))) => Some(records.len()),
         _ => None,
