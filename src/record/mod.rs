@@ -48,6 +48,7 @@ pub use limits::BatchLimits;
 pub use owned::OwnedRecord;
 pub use records::Records;
 pub use view::RecordRef;
+pub(crate) use {owned::IntoIter, records::Iter};
 
 pub(crate) use {
     batch::{Stamp, Times, stamp_verified},
