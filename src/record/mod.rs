@@ -48,9 +48,10 @@ pub use limits::BatchLimits;
 pub use owned::OwnedRecord;
 pub use records::Records;
 pub use view::RecordRef;
+pub(crate) use {owned::IntoIter, records::Iter};
 
 pub(crate) use {
-    batch::{Stamp, Times},
+    batch::{Stamp, Times, stamp_verified},
     batch_header::{BatchHeader, HEADER_LEN},
     builder::BatchBuilder,
     check::{Place, check},
