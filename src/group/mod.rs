@@ -5,18 +5,26 @@
 //!
 //! ```text
 //!     members, subscriptions, what each owned ─┐
-//!     topics, partition counts ────────────────┴▶ GroupSubscription
-//!                                                        │
-//!                                         Assignor: Range, or a user's own
-//!                                                        │
-//!                  checked ◀─────────────────────── Assignment ──▶ Handover: what moves waits for its
-//!                                                                  old owner (cooperative)
+//!     topics, partition counts ────────────────┴▶ GroupSubscription ──Assignor──▶ Assignment, checked
+//!                                                                                   │
+//!     join, poll, gave up, leave, time ──▶ Coordinator: targets against holdings ◀──┘
+//!                                              │ may commit?
+//!     commit, expiry, deletion ──▶ Entry ──▶ Ledger, and the records of __consumer_offsets
 //! ```
 
 mod assignor;
+pub(crate) mod coordinator;
+mod description;
 mod generation;
+pub(crate) mod name;
+pub(crate) mod offsets;
+mod state;
+pub(crate) mod wire;
 
 pub use assignor::{
     Assignment, Assignor, GroupSubscription, Handover, Range, RebalanceProtocol, Subscription,
 };
+pub use description::{GroupDescription, GroupListing, GroupPartition, MemberDescription};
 pub use generation::Generation;
+pub use offsets::CommittedOffset;
+pub use state::GroupState;
