@@ -10,15 +10,27 @@
 //!                                                     Assignor    Range, RoundRobin, Sticky,
 //!                                                        │        CooperativeSticky, a user's own
 //!                                                        ▼
-//!     in one generation ◀──eager── checked ◀─────── Assignment
-//!     in two, for what moves ◀──cooperative── Handover ◀─┘
+//!                                                  Assignment, checked
+//!                                                        │
+//!     join, poll, gave up, leave, time ──▶ Coordinator: targets against holdings
+//!                                              │ may commit?
+//!     commit, expiry, deletion ──▶ Entry ──▶ Ledger, and the records of __consumer_offsets
 //! ```
 
 mod assignor;
+pub(crate) mod coordinator;
+mod description;
 mod generation;
+pub(crate) mod name;
+pub(crate) mod offsets;
+mod state;
+pub(crate) mod wire;
 
 pub use assignor::{
     Assignment, Assignor, CooperativeSticky, GroupSubscription, Handover, Range, RebalanceProtocol,
     RoundRobin, Sticky, Subscription,
 };
+pub use description::{GroupDescription, GroupListing, GroupPartition, MemberDescription};
 pub use generation::Generation;
+pub use offsets::CommittedOffset;
+pub use state::GroupState;
