@@ -46,6 +46,7 @@
 //! - [`Pending`]: work that has begun; wait for it, await it, or leave it alone.
 //! - [`Follower`]: reading beside a writer, also from another process.
 //! - [`io`]: the disk behind two traits; [`io::SimDisk`] crash-tests your code as it does ours.
+//! - [`dump`]: what is in a file, part by part; [`Follower::verify`]: whether it is good.
 //! - [`mod@format`]: every byte on disk.
 //!
 //! # What it is not
@@ -60,6 +61,8 @@
 //! ```text
 //!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
+//!     group        who reads which partition: assignors
+//!     dump         FileDump: any file as it lies, for people
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
@@ -71,7 +74,9 @@
 mod broker;
 pub mod clock;
 mod consumer;
+pub mod dump;
 mod error;
+pub mod group;
 pub mod io;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]

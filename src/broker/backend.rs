@@ -10,6 +10,7 @@
 
 #![allow(dead_code, reason = "what the handles of the floors above do not use yet")]
 
+use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
@@ -47,6 +48,16 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Whether due work is left to the caller: then blocking calls do themselves what they wait for.
     fn maintenance(&self) -> Maintenance;
+
+    /// Joins a group. What the member gets it is told when it polls. Blocks while the committed offsets are
+    /// opened for the first time.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: a name that a group cannot have, an instance id that is none, or no assignor.
+    /// - `Conflict`: there is no assignor that the member has in common with the others.
+    /// - `TooLarge`: the group has as many members as it can, or there are too many groups.
+    /// - `Closed`; else what the log of commits says.
+    fn join_group(self: Arc<Self>, options: MemberOptions) -> Result<Box<dyn GroupMember>>;
 
     /// Takes in a handle that has work at its own times. With threads, the timers thread is started if it does not
     /// run yet, and the guest's line is connected to it; else [`crate::Broker::maintain`] does what is due. A

@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, BackendWatch, Guest, LogEnds};
 use super::core::Core;
+use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
@@ -41,6 +42,10 @@ impl Backend for Core {
 
     fn maintenance(&self) -> Maintenance {
         self.home.maintenance()
+    }
+
+    fn join_group(self: Arc<Self>, options: MemberOptions) -> Result<Box<dyn GroupMember>> {
+        Ok(Box::new(Core::join_group(&self, options)?))
     }
 
     fn attend(&self, guest: Weak<dyn Guest>) -> Result<()> {

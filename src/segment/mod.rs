@@ -35,7 +35,7 @@ pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
 
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};
-pub(crate) use header::{HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
+pub(crate) use header::{FRAME as SEGMENT_FRAME, HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
 pub(crate) use index::{INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter};
 pub(crate) use name::FileName;
 pub(crate) use tail_mark::{TAIL_MARK_LEN, TailMark};

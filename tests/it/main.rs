@@ -17,6 +17,7 @@ mod faults;
 mod faults_run;
 mod honest_simulation;
 mod idle_consumers;
+mod inspection;
 mod interplay;
 mod loop_disk;
 mod many_partitions;

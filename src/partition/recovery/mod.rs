@@ -21,6 +21,7 @@
 mod copy;
 mod end;
 mod inventory;
+mod judge;
 mod rebuild;
 mod report;
 mod salvage;
@@ -39,6 +40,7 @@ use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
+pub(crate) use judge::{Judgement, judge};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
