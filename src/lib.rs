@@ -112,5 +112,5 @@ pub use segment::Segment;
 #[doc(hidden)]
 pub use sync::Bug;
 pub use sync::Pending;
-pub use topic::{Topic, TopicOptions, TopicPartition, TopicSettings};
+pub use topic::{KeyHash, Topic, TopicOptions, TopicPartition, TopicSettings};
 pub use units::{Offset, Position, Timestamp, TopicId};

@@ -3,7 +3,7 @@
 use super::catalog::TopicEntry;
 use super::home::Home;
 use super::name::TopicName;
-use super::partitioner::partition_for_key;
+use super::partitioner::KeyHash;
 use super::settings::TopicSettings;
 use super::slot::{PartitionSlot, SlotStats};
 use super::topic_partition::TopicPartition;
@@ -193,7 +193,7 @@ impl Topic {
     #[doc(alias = "partitioner.class")]
     #[must_use]
     pub fn partition_for_key(&self, key: &[u8]) -> u32 {
-        partition_for_key(key, self.partition_count())
+        KeyHash::Murmur2.partition(key, self.partition_count())
     }
 }
 

@@ -19,6 +19,7 @@ mod topic_partition;
 mod watch;
 
 pub use handle::Topic;
+pub use partitioner::KeyHash;
 pub use settings::{TopicOptions, TopicSettings};
 pub(crate) use slot::{Extent, SlotStats};
 pub use topic_partition::TopicPartition;

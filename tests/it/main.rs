@@ -4,6 +4,7 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod assignors;
 mod bad_input;
 mod basics;
 mod broker;
