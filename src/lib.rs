@@ -59,6 +59,7 @@
 //! # The floors
 //!
 //! ```text
+//!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
 //!     group        who reads which partition: assignors
 //!     dump         FileDump: any file as it lies, for people
@@ -72,6 +73,7 @@
 
 mod broker;
 pub mod clock;
+mod consumer;
 pub mod dump;
 mod error;
 pub mod group;
@@ -94,6 +96,10 @@ mod readme {}
 pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
 };
+pub use consumer::{
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OwnedConsumerRecord, Reset,
+    StartAt, Wakeup,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
@@ -106,5 +112,5 @@ pub use segment::Segment;
 #[doc(hidden)]
 pub use sync::Bug;
 pub use sync::Pending;
-pub use topic::{Topic, TopicOptions, TopicPartition, TopicSettings};
+pub use topic::{KeyHash, Topic, TopicOptions, TopicPartition, TopicSettings};
 pub use units::{Offset, Position, Timestamp, TopicId};

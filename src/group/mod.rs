@@ -5,9 +5,14 @@
 //!
 //! ```text
 //!     members, subscriptions, what each owned ─┐
-//!     topics, partition counts ────────────────┴▶ GroupSubscription ──Assignor──▶ Assignment, checked
-//!                                                                                   │
-//!     join, poll, gave up, leave, time ──▶ Coordinator: targets against holdings ◀──┘
+//!     topics, partition counts ────────────────┴▶ GroupSubscription
+//!                                                        │
+//!                                                     Assignor    Range, RoundRobin, Sticky,
+//!                                                        │        CooperativeSticky, a user's own
+//!                                                        ▼
+//!                                                  Assignment, checked
+//!                                                        │
+//!     join, poll, gave up, leave, time ──▶ Coordinator: targets against holdings
 //!                                              │ may commit?
 //!     commit, expiry, deletion ──▶ Entry ──▶ Ledger, and the records of __consumer_offsets
 //! ```
@@ -22,7 +27,8 @@ mod state;
 pub(crate) mod wire;
 
 pub use assignor::{
-    Assignment, Assignor, GroupSubscription, Handover, Range, RebalanceProtocol, Subscription,
+    Assignment, Assignor, CooperativeSticky, GroupSubscription, Handover, Range, RebalanceProtocol,
+    RoundRobin, Sticky, Subscription,
 };
 pub use description::{GroupDescription, GroupListing, GroupPartition, MemberDescription};
 pub use generation::Generation;

@@ -6,6 +6,7 @@
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
 //! ```
 
+mod bell;
 mod gate;
 mod group_commit;
 #[cfg(all(test, annals_loom))]
@@ -16,7 +17,8 @@ mod primitives;
 mod published;
 mod restarts;
 
-pub(crate) use gate::Gate;
+pub(crate) use bell::{Bell, Rope};
+pub(crate) use gate::{Gate, Ticket};
 pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};
 pub use pending::Pending;

@@ -26,11 +26,15 @@ mod check;
 mod claims;
 mod handover;
 mod range;
+mod round_robin;
+mod sticky;
 mod subscription;
 
 pub use assignment::Assignment;
 pub use handover::Handover;
 pub use range::Range;
+pub use round_robin::RoundRobin;
+pub use sticky::{CooperativeSticky, Sticky};
 pub use subscription::{GroupSubscription, Subscription};
 
 use std::fmt;

@@ -108,4 +108,15 @@ mod tests {
             "a: t-0 t-1 t-2; b: t-3 t-4; c: t-5 t-6"
         );
     }
+
+    #[test]
+    fn a_static_member_that_comes_back_gets_what_it_had() {
+        let group = |id: &str| {
+            GroupSubscription::new()
+                .with_topic("t", 3)
+                .with_member("b", Subscription::new(["t"]))
+                .with_member(id, Subscription::new(["t"]).with_instance_id("i"))
+        };
+        assert_eq!(Range.assign(&group("a")).of("a"), Range.assign(&group("c")).of("c"));
+    }
 }
