@@ -75,6 +75,7 @@ pub mod io;
 #[doc(hidden)]
 pub mod oracle;
 mod partition;
+mod producer;
 mod record;
 mod segment;
 mod sync;
@@ -94,6 +95,10 @@ pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
     PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, TimedOffset,
     TimestampSource, TornBytes, VerifyReport, WriteMode,
+};
+pub use producer::{
+    Crc32Partitioner, Murmur2Partitioner, OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions,
+    Receipt, RecordMetadata, Routing, SendDurability, Target,
 };
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use segment::Segment;

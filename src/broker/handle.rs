@@ -79,7 +79,6 @@ impl Broker {
     }
 
     /// What handles talk to. It does not keep the broker open.
-    #[cfg_attr(not(test), allow(dead_code, reason = "for the handles of the floors above"))]
     pub(crate) fn backend(&self) -> Arc<dyn Backend> {
         self.handle.0.clone()
     }

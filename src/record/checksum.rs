@@ -63,6 +63,11 @@ const fn multiply(mut a: u32, mut b: u32) -> u32 {
     product
 }
 
+/// CRC-32 of some bytes, as zlib computes it.
+pub(crate) fn plain_crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -52,8 +52,9 @@ pub use view::RecordRef;
 pub(crate) use {
     batch::{Stamp, Times},
     batch_header::{BatchHeader, HEADER_LEN},
-    builder::BatchBuilder,
+    builder::{BatchBuilder, len_bound},
     check::{Place, check},
+    checksum::plain_crc32,
     chunk::{Damage, Verified, verify_chunk, verify_compacted_chunk},
     flaw::Flaw,
     flip::one_bit_from_good,
@@ -127,6 +128,20 @@ impl<'a> Record<'a> {
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
         self
+    }
+}
+
+impl Record<'_> {
+    pub(crate) fn key_bytes(&self) -> Option<&[u8]> {
+        self.key
+    }
+
+    pub(crate) fn value_bytes(&self) -> Option<&[u8]> {
+        self.value
+    }
+
+    pub(crate) fn own_timestamp(&self) -> Option<Timestamp> {
+        self.timestamp
     }
 }
 

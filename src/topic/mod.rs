@@ -18,6 +18,7 @@ mod slot;
 mod topic_partition;
 
 pub use handle::Topic;
+pub(crate) use partitioner::{crc32_partition_for_key, partition_for_key};
 pub use settings::{TopicOptions, TopicSettings};
 pub(crate) use slot::SlotStats;
 pub use topic_partition::TopicPartition;

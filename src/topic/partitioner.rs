@@ -21,6 +21,11 @@ pub(crate) fn partition_for_key(key: &[u8], partition_count: u32) -> u32 {
     (murmur2(key) & 0x7fff_ffff).checked_rem(partition_count).unwrap_or(0)
 }
 
+/// The partition, of `partition_count`, that librdkafka's CRC-32 partitioners send this key to.
+pub(crate) fn crc32_partition_for_key(key: &[u8], partition_count: u32) -> u32 {
+    crate::record::plain_crc32(key).checked_rem(partition_count).unwrap_or(0)
+}
+
 /// Austin Appleby's murmur2, 32 bits, by Kafka's seed.
 fn murmur2(bytes: &[u8]) -> u32 {
     // Kafka's lengths are 32-bit; of a longer key the low bits count, as they would in Java.
