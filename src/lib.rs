@@ -46,6 +46,7 @@
 //! - [`Pending`]: work that has begun; wait for it, await it, or leave it alone.
 //! - [`Follower`]: reading beside a writer, also from another process.
 //! - [`io`]: the disk behind two traits; [`io::SimDisk`] crash-tests your code as it does ours.
+//! - [`dump`]: what is in a file, part by part; [`Follower::verify`]: whether it is good.
 //! - [`mod@format`]: every byte on disk.
 //!
 //! # What it is not
@@ -58,7 +59,11 @@
 //! # The floors
 //!
 //! ```text
+//!     producer     Producer: gathers records into batches; receipts
+//!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
+//!     group        who reads which partition: assignors
+//!     dump         FileDump: any file as it lies, for people
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention
 //!     segment      ActiveSegment ──seal──▶ Segment; header, tail mark, sparse indexes
@@ -69,7 +74,10 @@
 
 mod broker;
 pub mod clock;
+mod consumer;
+pub mod dump;
 mod error;
+pub mod group;
 pub mod io;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
@@ -90,6 +98,10 @@ mod readme {}
 pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
 };
+pub use consumer::{
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OwnedConsumerRecord, Reset,
+    StartAt, Wakeup,
+};
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
@@ -97,8 +109,8 @@ pub use partition::{
     TimestampSource, TornBytes, VerifyReport, WriteMode,
 };
 pub use producer::{
-    Crc32Partitioner, Murmur2Partitioner, OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions,
-    Receipt, RecordMetadata, Routing, SendDurability, Target,
+    OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,
+    SendDurability, Target,
 };
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use segment::Segment;
@@ -106,5 +118,5 @@ pub use segment::Segment;
 #[doc(hidden)]
 pub use sync::Bug;
 pub use sync::Pending;
-pub use topic::{Topic, TopicOptions, TopicPartition, TopicSettings};
+pub use topic::{KeyHash, Topic, TopicOptions, TopicPartition, TopicSettings};
 pub use units::{Offset, Position, Timestamp, TopicId};

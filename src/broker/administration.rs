@@ -12,6 +12,7 @@ impl Core {
     pub(super) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
         self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
         if self.topics.read().contains_key(&name) {
@@ -21,8 +22,18 @@ impl Core {
     }
 
     pub(super) fn ensure_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
-        self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
+        self.ensure_any_topic(name, options)
+    }
+
+    /// Creates a topic that the crate keeps for itself, if it does not exist.
+    pub(super) fn make_internal_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
+        self.ensure_any_topic(TopicName::new(name)?, options)
+    }
+
+    fn ensure_any_topic(&self, name: TopicName, options: &TopicOptions) -> Result<Topic> {
+        self.usable()?;
         self.home.confirm()?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
@@ -107,6 +118,7 @@ impl Core {
     pub(super) fn delete_topic(&self, name: &str) -> Result<()> {
         self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
         let topic = self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))?;
@@ -158,4 +170,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Users neither make nor delete what the crate keeps for itself.
+fn refuse_internal(name: &TopicName) -> Result<()> {
+    if !name.is_internal() {
+        return Ok(());
+    }
+    let message = format!("the topic {name} is internal: it is made and kept by the broker");
+    Err(Error::new(ErrorKind::InvalidInput, message))
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!     Producer, Consumer ──▶ Backend ──▶ BackendTopic ──▶ BackendPartition ──▶ BackendReader
+//!                               │               └────▶ BackendWatch       keeps nothing open
 //!                               │
 //!                               └── attend ──▶ Guest::do_due      by the timers thread, or by `maintain`
 //!                                              Guest::broker_closes
@@ -9,15 +10,17 @@
 
 #![allow(dead_code, reason = "what the handles of the floors above do not use yet")]
 
+use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
 use crate::sync::Pending;
-use crate::topic::TopicSettings;
+use crate::topic::{Extent, TopicSettings};
 use crate::upkeep::Chore;
 use crate::{Durability, Maintenance, Offset, ReadLevel, Records, Result, TimedOffset, Timestamp, TopicId};
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 /// Where handles find topics.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
@@ -45,6 +48,16 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
 
     /// Whether due work is left to the caller: then blocking calls do themselves what they wait for.
     fn maintenance(&self) -> Maintenance;
+
+    /// Joins a group. What the member gets it is told when it polls. Blocks while the committed offsets are
+    /// opened for the first time.
+    ///
+    /// # Errors
+    /// - `InvalidInput`: a name that a group cannot have, an instance id that is none, or no assignor.
+    /// - `Conflict`: there is no assignor that the member has in common with the others.
+    /// - `TooLarge`: the group has as many members as it can, or there are too many groups.
+    /// - `Closed`; else what the log of commits says.
+    fn join_group(self: Arc<Self>, options: MemberOptions) -> Result<Box<dyn GroupMember>>;
 
     /// Takes in a handle that has work at its own times. With threads, the timers thread is started if it does not
     /// run yet, and the guest's line is connected to it; else [`crate::Broker::maintain`] does what is due. A
@@ -88,6 +101,44 @@ pub(crate) trait BackendTopic: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`crate::Topic::partition`].
     fn partition(&self, number: u32) -> Result<Arc<dyn BackendPartition>>;
+
+    /// A place from which to watch one of its partitions, for a reader at `level`. Opens nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such partition, or the topic was deleted; `Closed`.
+    fn watch(&self, number: u32, level: ReadLevel) -> Result<Box<dyn BackendWatch>>;
+}
+
+/// One who waits for a partition to grow, and does not keep it open meanwhile.
+pub(crate) trait BackendWatch: Send + Sync {
+    /// From where to where the partition reaches. It is opened only if nothing is known of it.
+    ///
+    /// # Errors
+    /// As [`crate::Topic::partition`].
+    fn extent(&self) -> Result<Extent>;
+
+    /// The partition, which stays open as long as it is held. Blocks while one that was idle is opened.
+    ///
+    /// # Errors
+    /// As [`crate::Topic::partition`].
+    fn open(&mut self) -> Result<Arc<dyn BackendPartition>>;
+
+    /// Whether the log has been cut below `offset` since it was opened here. Of a partition that was closed
+    /// meanwhile nothing is known.
+    fn is_cut_below(&self, offset: Offset) -> bool;
+
+    /// Asks whether there may be something beyond `offset`, or something to say of the partition, and to be woken
+    /// when there may be.
+    ///
+    /// # Errors
+    /// `NotFound` when the topic was deleted. `Closed`; `Io`, `Poisoned` when what is beyond cannot become durable.
+    fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>>;
+
+    /// Does what is needed to see what is written beyond `offset`, where no thread does; says whether anything was.
+    ///
+    /// # Errors
+    /// When the sync failed.
+    fn serve(&self, offset: Offset) -> Result<bool>;
 }
 
 /// A partition, as handles see it.

@@ -1,8 +1,9 @@
 //! What all handles of one open broker share.
 
+use super::groups::Groups;
 use super::guests::Guests;
 use super::report::BrokerReport;
-use crate::sync::{AtomicBool, AtomicU64, Ordering, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering, RwLock};
 use crate::topic::home::Home;
 use crate::topic::name::TopicName;
 use crate::topic::{Topic, TopicSettings};
@@ -31,6 +32,10 @@ pub(crate) struct Core {
     pub(super) guests: Guests,
     /// Grows with every change of the topics or of how many partitions they have.
     pub(super) topics_version: AtomicU64,
+    /// How long committed offsets are kept once their group is empty.
+    pub(super) offsets_retention: Duration,
+    /// Made when the first is asked for.
+    pub(super) groups: OnceLock<Arc<Groups>>,
     pub(super) is_closed: AtomicBool,
 }
 
@@ -54,6 +59,9 @@ impl Core {
     /// Has whoever follows the names of topics look anew.
     pub(super) fn note_change(&self) {
         self.topics_version.fetch_add(1, Ordering::AcqRel);
+        if let Some(groups) = self.groups.get() {
+            groups.upkeep().call();
+        }
     }
 
     /// Does all that is due.
@@ -65,7 +73,13 @@ impl Core {
         let topics = self.topics();
         let done = topics.iter().map(Topic::maintain).collect::<Vec<_>>();
         topics.iter().for_each(Topic::sweep);
+        self.tidy_offsets()?;
         done.into_iter().collect()
+    }
+
+    /// Has committed offsets expire, and their log begin anew where it has become long.
+    fn tidy_offsets(&self) -> Result<()> {
+        self.groups.get().map_or(Ok(()), |groups| groups.tidy(self.offsets_retention))
     }
 
     /// Closes for all handles. A second call does nothing.
@@ -101,6 +115,8 @@ impl Chore for Core {
 
     fn do_due(&self) -> Duration {
         self.topics().iter().for_each(Topic::sweep);
+        // What fails now fails again when somebody commits, who then hears of it.
+        drop(self.tidy_offsets());
         SWEEP_EVERY
     }
 

@@ -4,7 +4,7 @@ use crate::io::{Dir, DiskDir};
 use crate::partition::slots::load_read_only;
 use crate::sync::Mutex;
 use crate::topic::TopicSettings;
-use crate::topic::catalog::{Catalog, TopicEntry};
+use crate::topic::catalog::{Catalog, CatalogReport, TopicEntry};
 use crate::topic::name::TopicName;
 use crate::{Error, ErrorKind, Follower, Result, TopicId};
 use std::path::Path;
@@ -37,7 +37,15 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct BrokerFollower {
     root: Arc<dyn Dir>,
-    catalog: Mutex<Catalog>,
+    seen: Mutex<Seen>,
+}
+
+/// The catalog when it was looked at last.
+#[derive(Debug)]
+struct Seen {
+    catalog: Catalog,
+    /// What is wrong with one of its slots; empty when nothing is.
+    damage: String,
 }
 
 /// What is known of a topic beside the broker that writes it.
@@ -66,8 +74,8 @@ impl BrokerFollower {
     /// `NotFound` when there is no catalog; `Corrupt` when it is damaged; `Unsupported` when it was written by
     /// a newer version; `Io`.
     pub fn open_in(dir: Arc<dyn Dir>) -> Result<Self> {
-        let (catalog, _) = load_read_only(&*dir)?;
-        Ok(Self { root: dir, catalog: Mutex::new(catalog) })
+        let seen = Mutex::new(Seen::load(&*dir)?);
+        Ok(Self { root: dir, seen })
     }
 
     /// Looks at which topics there are now.
@@ -75,15 +83,22 @@ impl BrokerFollower {
     /// # Errors
     /// As [`BrokerFollower::open_in`].
     pub fn refresh(&self) -> Result<()> {
-        let (catalog, _) = load_read_only(&*self.root)?;
-        *self.catalog.lock() = catalog;
+        let fresh = Seen::load(&*self.root)?;
+        *self.seen.lock() = fresh;
         Ok(())
+    }
+
+    /// What is wrong with one of the catalog's two slots, the other being good: empty when nothing is. The next
+    /// open for writing mends it.
+    #[must_use]
+    pub fn catalog_damage(&self) -> String {
+        self.seen.lock().damage.clone()
     }
 
     /// All topics that can be used, in the order of their names.
     #[must_use]
     pub fn topics(&self) -> Vec<TopicDescription> {
-        self.catalog.lock().topics.iter().filter_map(TopicDescription::of).collect()
+        self.seen.lock().catalog.topics.iter().filter_map(TopicDescription::of).collect()
     }
 
     /// The topic of this name.
@@ -92,7 +107,7 @@ impl BrokerFollower {
     /// `NotFound` when there was none; `InvalidInput` when there can be none.
     pub fn topic(&self, name: &str) -> Result<TopicDescription> {
         let name = TopicName::new(name)?;
-        let found = self.catalog.lock().get(&name).and_then(TopicDescription::of);
+        let found = self.seen.lock().catalog.get(&name).and_then(TopicDescription::of);
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no topic {name}")))
     }
 
@@ -113,6 +128,17 @@ impl BrokerFollower {
         let dir = self.root.open_dir(&topic.name).and_then(|dir| dir.open_dir(&number.to_string()));
         let dir = dir.map_err(|error| Error::io("open the directory", &path, error))?;
         Follower::open_of(dir, (topic.id, number))
+    }
+}
+
+impl Seen {
+    fn load(root: &dyn Dir) -> Result<Self> {
+        let (catalog, slots) = load_read_only(root)?;
+        let damage = match slots {
+            CatalogReport::OneBad { flaw, .. } => flaw.to_string(),
+            CatalogReport::Even | CatalogReport::Uneven { .. } => String::new(),
+        };
+        Ok(Self { catalog, damage })
     }
 }
 

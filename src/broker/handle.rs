@@ -84,6 +84,10 @@ impl Broker {
     }
 
     fn core(&self) -> &Core {
+        self.arc_core()
+    }
+
+    pub(super) fn arc_core(&self) -> &Arc<Core> {
         &self.handle.0
     }
 

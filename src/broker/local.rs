@@ -1,18 +1,20 @@
 //! The backend of a broker in this process: its own topics and partitions.
 
-use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, Guest, LogEnds};
+use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, BackendWatch, Guest, LogEnds};
 use super::core::Core;
+use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
 use crate::sync::{Ordering, Pending};
 use crate::topic::name::TopicName;
-use crate::topic::{Topic, TopicSettings};
+use crate::topic::{Extent, Topic, TopicSettings, Watch};
 use crate::{
     Durability, Maintenance, Offset, Partition, ReadLevel, Reader, Records, Result, TimedOffset, Timestamp,
     TopicId,
 };
 use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
 
 impl Backend for Core {
     fn topic_id(&self, name: &str) -> Result<TopicId> {
@@ -40,6 +42,10 @@ impl Backend for Core {
 
     fn maintenance(&self) -> Maintenance {
         self.home.maintenance()
+    }
+
+    fn join_group(self: Arc<Self>, options: MemberOptions) -> Result<Box<dyn GroupMember>> {
+        Ok(Box::new(Core::join_group(&self, options)?))
     }
 
     fn attend(&self, guest: Weak<dyn Guest>) -> Result<()> {
@@ -73,6 +79,32 @@ impl BackendTopic for Topic {
 
     fn partition(&self, number: u32) -> Result<Arc<dyn BackendPartition>> {
         Ok(Arc::new(Topic::partition(self, number)?))
+    }
+
+    fn watch(&self, number: u32, level: ReadLevel) -> Result<Box<dyn BackendWatch>> {
+        Ok(Box::new(Topic::watch(self, number, level)?))
+    }
+}
+
+impl BackendWatch for Watch {
+    fn extent(&self) -> Result<Extent> {
+        Watch::extent(self)
+    }
+
+    fn open(&mut self) -> Result<Arc<dyn BackendPartition>> {
+        Ok(Arc::new(Watch::open(self)?))
+    }
+
+    fn is_cut_below(&self, offset: Offset) -> bool {
+        Watch::is_cut_below(self, offset)
+    }
+
+    fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>> {
+        Watch::poll(self, offset, context)
+    }
+
+    fn serve(&self, offset: Offset) -> Result<bool> {
+        Watch::serve(self, offset)
     }
 }
 

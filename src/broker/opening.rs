@@ -12,7 +12,7 @@ use super::report::BrokerReport;
 use crate::io::{Dir, Entry, EntryKind};
 use crate::partition::manifest::MANIFEST;
 use crate::partition::take_lock;
-use crate::sync::{AtomicBool, AtomicU64, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, OnceLock, RwLock};
 use crate::topic::catalog::{Catalog, CatalogFile, CatalogReport, TopicEntry};
 use crate::topic::home::{Home, OpenCatalog};
 use crate::topic::name::TopicName;
@@ -48,6 +48,8 @@ impl Broker {
             thread,
             guests: Guests::default(),
             topics_version: AtomicU64::new(0),
+            offsets_retention: options.offsets_retention,
+            groups: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         };
         core.clear_unfinished(&mut report)?;

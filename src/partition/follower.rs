@@ -11,15 +11,17 @@
 
 mod open_end;
 
+use super::lookup::{TimedOffset, find_time};
 use super::manifest::{Manifest, SegmentEntry, SegmentState, load_read_only};
 use super::options::ReadLevel;
 use super::reader::{Reader, Source};
 use super::recovery::{Inventory, SegmentFile};
+use super::verify::{VerifyReport, verify_beside};
 use super::view::View;
 use crate::io::Dir;
 use crate::segment::{Checkpoint, Seal, Segment, SegmentAccess, SegmentParts};
 use crate::sync::{Mutex, Publisher};
-use crate::{Error, ErrorKind, Offset, Result};
+use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use open_end::OpenEnd;
 use std::path::Path;
 use std::sync::Arc;
@@ -139,6 +141,26 @@ impl Follower {
         }
     }
 
+    /// The first record with a timestamp at or after `time` that a reader at `level` can see now; see
+    /// [`crate::Partition::offset_for_time`]. Blocks.
+    ///
+    /// # Errors
+    /// As [`Follower::refresh`].
+    pub fn offset_for_time(&self, level: ReadLevel, time: Timestamp) -> Result<Option<TimedOffset>> {
+        self.refresh()?;
+        self.source.offset_for_time(level, time)
+    }
+
+    /// Reads all of it and compares it with its checksums and with what the manifest says, as
+    /// [`crate::Partition::verify`] does, and what lies behind the end as an open would. Writes nothing. Blocks.
+    ///
+    /// # Errors
+    /// `Unsupported` when some of it was written by a newer version; `Io` when a read fails. Damage is not an
+    /// error: the report lists it.
+    pub fn verify(&self) -> Result<VerifyReport> {
+        verify_beside(&self.source.dir)
+    }
+
     /// The first offset that could be read when it was looked last.
     #[must_use]
     pub fn log_start_offset(&self) -> Offset {
@@ -183,6 +205,23 @@ impl Source for Followed {
 }
 
 impl Followed {
+    /// The writer may delete a segment while it is searched.
+    fn offset_for_time(&self, level: ReadLevel, time: Timestamp) -> Result<Option<TimedOffset>> {
+        let mut attempt = 1;
+        loop {
+            match find_time(&self.view(), time, self.end_at(level)) {
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::OutOfRange)
+                        && attempt < ATTEMPTS_MAX =>
+                {
+                    attempt += 1;
+                    self.look_anew()?;
+                }
+                found => return found,
+            }
+        }
+    }
+
     fn refresh(&self) -> Result<()> {
         let mut seen = self.seen.lock();
         let (manifest, _) = load_read_only(&*self.dir)?;

@@ -13,7 +13,7 @@ use super::writer::Expect;
 use crate::record::{Batch, Record};
 use crate::segment::Segment;
 use crate::sync::Pending;
-use crate::{Offset, Result, Timestamp};
+use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -142,6 +142,34 @@ impl Partition {
     /// As [`Partition::append`], at once for the store, through [`StoredBatch::remaining`] for the sync.
     pub(crate) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
         self.shared().append_prepared(batch, level)
+    }
+
+    /// Appends records as one batch, for others who wait for it.
+    ///
+    /// # Errors
+    /// As [`Partition::append_prepared`].
+    pub(crate) fn append_for_others<'r>(
+        &self,
+        level: Durability,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Result<StoredBatch> {
+        self.shared().append_for_others(records, level)
+    }
+
+    /// Work that is done when all below `end` is synced.
+    ///
+    /// # Errors
+    /// `OutOfRange` when the log does not reach `end`; then through the work as [`Partition::flush`].
+    pub(crate) fn durable_through(&self, end: Offset) -> Result<Pending<()>> {
+        // In this order: a cut in between lowers the end.
+        let goal = self.shared().commit.goal(end.get());
+        let log_end = self.log_end_offset();
+        if end > log_end {
+            let place = self.shared().place();
+            let message = format!("{place}: the log ends at {log_end}, which is below {end}");
+            return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        Ok(Pending::until(self.shared().clone(), goal, ()))
     }
 
     /// Reads from the record at `from`, or the next one there is, to the end of what the read level allows.

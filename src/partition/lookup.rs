@@ -75,18 +75,22 @@ impl Shared {
     /// The first record with a timestamp at or after `t` that a reader at `level` may see.
     pub(super) fn offset_for_time(&self, t: Timestamp, level: ReadLevel) -> Result<Option<TimedOffset>> {
         let end = self.end_at(level);
-        let view = self.view();
-        for segment in &view.segments {
-            if segment.seal_facts().is_some_and(|seal| seal.max_timestamp < t) {
-                continue;
-            }
-            let Some(entry) = index_of(segment)?.first_candidate(t) else { continue };
-            if let Some(found) = scan(segment, entry, t, view.log_start, end)? {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
+        find_time(&self.view(), t, end)
     }
+}
+
+/// The first record with a timestamp at or after `t` and an offset before `end`.
+pub(super) fn find_time(view: &View, t: Timestamp, end: Offset) -> Result<Option<TimedOffset>> {
+    for segment in &view.segments {
+        if segment.seal_facts().is_some_and(|seal| seal.max_timestamp < t) {
+            continue;
+        }
+        let Some(entry) = index_of(segment)?.first_candidate(t) else { continue };
+        if let Some(found) = scan(segment, entry, t, view.log_start, end)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
 }
 
 /// Scans a segment from `entry` on, record by record.

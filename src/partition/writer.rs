@@ -158,6 +158,17 @@ impl Shared {
         self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
+    /// Appends records as one batch, for others.
+    pub(super) fn append_for_others<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+        level: Durability,
+    ) -> Result<StoredBatch> {
+        let limits = BatchLimits::new(self.policy.batch_bytes_max())?;
+        let mut batch = BatchBuilder::build(records, self.options.clock.now(), limits)?;
+        self.append_prepared(&mut batch, level)
+    }
+
     /// Appends a batch that was built elsewhere, for others.
     pub(super) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
         BatchLimits::new(self.policy.batch_bytes_max())?.admit(batch.len())?;

@@ -30,7 +30,7 @@ mod topics;
 pub use handle::Producer;
 pub use metadata::{Receipt, RecordMetadata};
 pub use options::{OnFullBuffer, ProducerOptions, SendDurability};
-pub use partitioner::{Crc32Partitioner, Murmur2Partitioner, Partitioner, Placement, Routing};
+pub use partitioner::{Partitioner, Placement, Routing};
 pub use target::Target;
 
 #[cfg(test)]

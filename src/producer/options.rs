@@ -1,9 +1,9 @@
 //! What a producer can be told when it is built.
 
 use super::handle::Producer;
-use super::partitioner::{Murmur2Partitioner, Partitioner};
+use super::partitioner::Partitioner;
 use crate::broker::backend::Backend;
-use crate::{Broker, Durability, Error, ErrorKind, Result};
+use crate::{Broker, Durability, Error, ErrorKind, KeyHash, Result};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +111,7 @@ impl Broker {
                 durability: SendDurability::default(),
                 on_full_buffer: OnFullBuffer::default(),
             },
-            partitioner: Arc::new(Murmur2Partitioner),
+            partitioner: Arc::new(KeyHash::Murmur2),
         }
     }
 }
@@ -159,7 +159,7 @@ impl ProducerOptions {
         self
     }
 
-    /// Who chooses partitions. Default [`Murmur2Partitioner`].
+    /// Who chooses partitions. Default [`KeyHash::Murmur2`].
     #[doc(alias = "partitioner.class")]
     pub fn partitioner(mut self, partitioner: impl Partitioner + 'static) -> Self {
         self.partitioner = Arc::new(partitioner);

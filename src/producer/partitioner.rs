@@ -1,10 +1,10 @@
 //! Which partition a record goes to where its sender does not say.
 
-use crate::topic::{crc32_partition_for_key, partition_for_key};
+use crate::KeyHash;
 
 /// Chooses the partition of each record that is sent without one.
 ///
-/// A closure of [`Routing`] is one too. It is called by the sending thread, for every such record, without any lock.
+/// A [`KeyHash`] is one, and so is a closure of [`Routing`]. It is called by the sending thread, for every such record, without any lock.
 ///
 /// ```
 /// use annals::{Broker, Placement, Record, Routing, TopicOptions};
@@ -50,32 +50,13 @@ pub enum Placement {
     Sticky,
 }
 
-/// Kafka's own rule: by murmur2 of the key, also of the empty one; sticky without a key. The default.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Murmur2Partitioner;
-
-impl Partitioner for Murmur2Partitioner {
+/// By the hash of the key, also of the empty one; sticky without a key. [`KeyHash::Murmur2`] is Kafka's own rule, and
+/// the default.
+impl Partitioner for KeyHash {
     #[inline]
     fn place(&self, routing: &Routing<'_>) -> Placement {
-        routing.key.map_or(Placement::Sticky, |key| {
-            Placement::Partition(partition_for_key(key, routing.partition_count))
-        })
-    }
-}
-
-/// The rule of librdkafka's `consistent_random`: by CRC-32 of the key; sticky without one, or with an empty one.
-#[doc(alias = "consistent_random")]
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Crc32Partitioner;
-
-impl Partitioner for Crc32Partitioner {
-    fn place(&self, routing: &Routing<'_>) -> Placement {
-        match routing.key {
-            Some(key) if !key.is_empty() => {
-                Placement::Partition(crc32_partition_for_key(key, routing.partition_count))
-            }
-            _ => Placement::Sticky,
-        }
+        let count = routing.partition_count;
+        routing.key.map_or(Placement::Sticky, |key| Placement::Partition(self.partition(key, count)))
     }
 }
 

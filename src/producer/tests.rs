@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, ManualClock};
 use crate::{
-    Broker, Crc32Partitioner, Durability, ErrorKind, Maintenance, Offset, OnFullBuffer, Placement, Producer,
+    Broker, Durability, ErrorKind, KeyHash, Maintenance, Offset, OnFullBuffer, Placement, Producer,
     ProducerOptions, ReadLevel, Record, Routing, SendDurability, Timestamp, Topic, TopicOptions,
 };
 use std::time::Duration;
@@ -152,7 +152,7 @@ fn records_go_where_they_are_sent_or_by_key() {
     let error = producer.send(("t", 10), Record::new("a")).expect_err("there are ten");
     assert_eq!(error.kind(), ErrorKind::NotFound);
 
-    let crc = bench.producer(|options| options.partitioner(Crc32Partitioner));
+    let crc = bench.producer(|options| options.partitioner(KeyHash::Crc32));
     // CRC-32 of "123456789" is 0xcbf43926.
     assert_eq!(sent(&crc, Record::new("a").key("123456789")), 0xcbf4_3926 % 10);
     let own = bench.producer(|options| {

@@ -48,13 +48,14 @@ pub use limits::BatchLimits;
 pub use owned::OwnedRecord;
 pub use records::Records;
 pub use view::RecordRef;
+pub(crate) use {owned::IntoIter, records::Iter};
 
 pub(crate) use {
-    batch::{Stamp, Times},
+    batch::{Stamp, Times, stamp_verified},
     batch_header::{BatchHeader, HEADER_LEN},
     builder::{BatchBuilder, len_bound},
     check::{Place, check},
-    checksum::plain_crc32,
+    checksum::crc32,
     chunk::{Damage, Verified, verify_chunk, verify_compacted_chunk},
     flaw::Flaw,
     flip::one_bit_from_good,

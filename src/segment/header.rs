@@ -24,7 +24,7 @@ pub(crate) const SEGMENT_HEADER_LEN: u32 = 4096;
 /// The same, as memory counts.
 const LEN: usize = 4096;
 
-const FRAME: Frame = Frame { magic: *b"ANNALSEG", version: 1 };
+pub(crate) const FRAME: Frame = Frame { magic: *b"ANNALSEG", version: 1 };
 
 /// Whose a segment file is.
 #[derive(Clone, Debug, PartialEq, Eq)]

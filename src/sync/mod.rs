@@ -6,6 +6,7 @@
 //!     writer --store bytes--> file --Publisher::advance--> Published::get --> readers
 //! ```
 
+mod bell;
 mod budget;
 mod gate;
 mod group_commit;
@@ -20,8 +21,9 @@ mod relay;
 mod restarts;
 mod table;
 
+pub(crate) use bell::{Bell, Rope};
 pub(crate) use budget::{Budget, PlaceInLine};
-pub(crate) use gate::Gate;
+pub(crate) use gate::{Gate, Ticket};
 pub(crate) use group_commit::{GroupCommit, Leader};
 pub(crate) use outcome::{Audience, Outcome};
 pub(crate) use parking_lot::{Mutex, MutexGuard, RwLock};

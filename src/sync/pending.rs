@@ -136,7 +136,7 @@ impl<T> Pending<T> {
         self.wait_until(Deadline::after(limit))
     }
 
-    fn wait_until(&mut self, deadline: Deadline) -> Result<Option<T>> {
+    pub(crate) fn wait_until(&mut self, deadline: Deadline) -> Result<Option<T>> {
         let reached = match &self.0 {
             Step::Waiting { until, goal, .. } => until.wait(*goal, deadline),
             Step::Promised { promise, share, .. } => {

@@ -3,7 +3,7 @@
 use super::catalog::TopicEntry;
 use super::home::Home;
 use super::name::TopicName;
-use super::partitioner::partition_for_key;
+use super::partitioner::KeyHash;
 use super::settings::TopicSettings;
 use super::slot::{PartitionSlot, SlotStats};
 use super::topic_partition::TopicPartition;
@@ -166,9 +166,18 @@ impl Topic {
     /// - `Closed`: the broker was closed.
     /// - `Unsupported`, `NoSpace`, `ReadOnly`, `Io`: as for opening a partition by itself.
     pub fn partition(&self, number: u32) -> Result<Partition> {
+        self.slot(number)?.wake(&self.0)
+    }
+
+    /// The place of one of its partitions.
+    pub(super) fn slot(&self, number: u32) -> Result<Arc<PartitionSlot>> {
         self.usable()?;
         let slot = usize::try_from(number).ok().and_then(|at| self.0.slots.read().get(at).cloned());
-        slot.ok_or_else(|| self.no_partition(number))?.wake(&self.0)
+        slot.ok_or_else(|| self.no_partition(number))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<SharedTopic> {
+        &self.0
     }
 
     fn no_partition(&self, number: u32) -> Error {
@@ -184,7 +193,7 @@ impl Topic {
     #[doc(alias = "partitioner.class")]
     #[must_use]
     pub fn partition_for_key(&self, key: &[u8]) -> u32 {
-        partition_for_key(key, self.partition_count())
+        KeyHash::Murmur2.partition(key, self.partition_count())
     }
 }
 

@@ -16,9 +16,11 @@ mod partitioner;
 mod settings;
 mod slot;
 mod topic_partition;
+mod watch;
 
 pub use handle::Topic;
-pub(crate) use partitioner::{crc32_partition_for_key, partition_for_key};
+pub use partitioner::KeyHash;
 pub use settings::{TopicOptions, TopicSettings};
-pub(crate) use slot::SlotStats;
+pub(crate) use slot::{Extent, SlotStats};
 pub use topic_partition::TopicPartition;
+pub(crate) use watch::Watch;

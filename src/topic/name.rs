@@ -58,8 +58,14 @@ impl TopicName {
     }
 }
 
-/// What is wrong with a name.
+/// What is wrong with a name of a topic.
 fn flaw(name: &str) -> Option<&'static str> {
+    let is_taken = || TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name));
+    flaw_of_plain_name(name).or_else(|| is_taken().then_some("is that of a file of the broker"))
+}
+
+/// What is wrong with a name that is to be safe wherever it appears.
+pub(crate) fn flaw_of_plain_name(name: &str) -> Option<&'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() {
         Some("is empty")
@@ -69,8 +75,6 @@ fn flaw(name: &str) -> Option<&'static str> {
         Some("holds something else than ASCII letters, digits, '.', '_' and '-'")
     } else if matches!(name, "." | "..") {
         Some("leads out of its directory")
-    } else if TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
-        Some("is that of a file of the broker")
     } else {
         None
     }

@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["segment"],
     &["partition"],
     &["topic"],
-    &["group"],
+    &["group", "dump"],
     &["broker"],
     &["producer", "consumer"],
     &["streams"],

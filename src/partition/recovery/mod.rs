@@ -21,12 +21,14 @@
 mod copy;
 mod end;
 mod inventory;
+mod judge;
 mod rebuild;
 mod report;
 mod salvage;
 mod table;
 mod tail;
 mod tear;
+mod unproved;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
@@ -39,6 +41,7 @@ use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
 pub(crate) use inventory::{Inventory, SegmentFile};
+pub(crate) use judge::{Judgement, judge};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;

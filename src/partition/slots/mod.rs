@@ -25,7 +25,7 @@ mod pair;
 mod slot;
 
 pub(crate) use file::SlotFile;
-pub(crate) use pair::{SlotReport, load_read_only};
+pub(crate) use pair::{SlotReport, Slots, load_read_only};
 pub(crate) use slot::SlotFlaw;
 #[cfg(test)]
 pub(crate) use slot::{CAPACITY_MAX, Slot};

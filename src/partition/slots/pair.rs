@@ -43,11 +43,11 @@ pub(crate) fn load_read_only<S: Slotted>(dir: &dyn Dir) -> Result<(S, SlotReport
 }
 
 /// What the two slots hold.
-pub(super) struct Slots<S: Slotted> {
-    zero: Result<S, SlotFlaw<S::Flaw>>,
-    one: Result<S, SlotFlaw<S::Flaw>>,
+pub(crate) struct Slots<S: Slotted> {
+    pub(crate) zero: Result<S, SlotFlaw<S::Flaw>>,
+    pub(crate) one: Result<S, SlotFlaw<S::Flaw>>,
     /// The capacity of those that are good.
-    capacity: u32,
+    pub(crate) capacity: u32,
 }
 
 /// The state that counts.
@@ -58,7 +58,11 @@ pub(super) struct Found<S: Slotted> {
 }
 
 impl<S: Slotted> Slots<S> {
-    pub(super) fn read(file: &dyn File) -> Result<Self> {
+    /// Reads both, whatever they hold.
+    ///
+    /// # Errors
+    /// When a read fails.
+    pub(crate) fn read(file: &dyn File) -> Result<Self> {
         let (zero, claimed) = match read_probe::<S>(file, 0)? {
             Ok(capacity) => (read_slot::<S>(file, 0, capacity)?, Some(capacity)),
             Err(flaw) => (Err(flaw), None),

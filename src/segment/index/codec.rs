@@ -15,8 +15,8 @@ use crate::sync::{Bug, planted};
 use crate::{Error, Position, Timestamp};
 use std::fmt;
 
-const OFFSETS: Frame = Frame { magic: *b"ANNALIDX", version: 1 };
-const TIMES: Frame = Frame { magic: *b"ANNALTIX", version: 1 };
+pub(crate) const OFFSETS: Frame = Frame { magic: *b"ANNALIDX", version: 1 };
+pub(crate) const TIMES: Frame = Frame { magic: *b"ANNALTIX", version: 1 };
 
 /// Bytes before the first entry.
 const HEAD_LEN: usize = FRAME_LEN + 40;
@@ -52,10 +52,10 @@ pub(crate) enum IndexFlaw {
 
 /// What both files say before their entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Head {
-    owner: IndexOwner,
-    max_timestamp: Timestamp,
-    end: Position,
+pub(super) struct Head {
+    pub(super) owner: IndexOwner,
+    pub(super) max_timestamp: Timestamp,
+    pub(super) end: Position,
     count: u32,
 }
 
@@ -184,7 +184,7 @@ impl Head {
     }
 
     /// Reads the head; returns it with the entries behind it.
-    fn decode(bytes: &[u8], which: Which) -> Result<(Self, Fields<'_>), IndexFlaw> {
+    pub(super) fn decode(bytes: &[u8], which: Which) -> Result<(Self, Fields<'_>), IndexFlaw> {
         let mut fields = which.frame().open(bytes).map_err(|flaw| IndexFlaw::Frame { which, flaw })?;
         let head = Self::read(&mut fields).ok_or_else(|| {
             which.field(
@@ -210,7 +210,7 @@ impl Place {
         number.to_le_bytes()
     }
 
-    fn decode(fields: &mut Fields<'_>) -> Option<Self> {
+    pub(super) fn decode(fields: &mut Fields<'_>) -> Option<Self> {
         let (relative_offset, position) = (fields.u32()?, fields.position()?);
         Some(Self { relative_offset, position })
     }
@@ -236,8 +236,20 @@ impl Which {
         }
     }
 
+    /// The one that these bytes are of, or may be where they are of neither.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        if bytes.starts_with(&TIMES.magic) { Self::Times } else { Self::Offsets }
+    }
+
+    pub(super) fn entry_len(self) -> usize {
+        match self {
+            Self::Offsets => OFFSET_ENTRY_LEN,
+            Self::Times => TIME_ENTRY_LEN,
+        }
+    }
+
     /// Checks that exactly the entries that `head` announces are left; returns their number.
-    fn entries(self, head: Head, left: Fields<'_>, entry_len: usize) -> Result<usize, IndexFlaw> {
+    pub(super) fn entries(self, head: Head, left: Fields<'_>, entry_len: usize) -> Result<usize, IndexFlaw> {
         let count = usize::try_from(head.count).unwrap_or(usize::MAX);
         if count > count_max(head.end) {
             let expected = format!("at most {}", count_max(head.end));

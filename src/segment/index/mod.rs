@@ -29,14 +29,16 @@
 
 mod codec;
 mod file;
+mod listing;
 mod table;
 
 use crate::sync::RwLock;
 use crate::{Offset, Position, Timestamp};
 use std::sync::Arc;
 
-pub(crate) use codec::{EncodedIndex, IndexFlaw};
+pub(crate) use codec::{EncodedIndex, IndexFlaw, OFFSETS, TIMES};
 pub(crate) use file::{load, remove, store};
+pub(crate) use listing::IndexListing;
 use table::Table;
 
 /// Bytes of log from one entry to the next, at least.

@@ -1,0 +1,116 @@
+//! Where keys go, and who gets which partition, beside kafka-python.
+//!
+//! ```text
+//!     keys, groups ──annals──▶ lines ──standard input──▶ kafka_python.py ──▶ agrees, or says where not
+//! ```
+//!
+//! Runs where `ANNALS_KAFKA_PYTHON` names a Python that has kafka-python; `.ci/run` prepares one.
+
+use annals::KeyHash;
+use annals::group::{Assignor, GroupSubscription, Range, RoundRobin, Subscription};
+use std::env;
+use std::io::{BufWriter, Write};
+use std::process::{Command, Stdio};
+
+const KEY_COUNT: usize = 1_000_000;
+const GROUP_COUNT: usize = 2_000;
+
+/// SEMANTICS 25, 35
+#[test]
+fn kafka_python_agrees_on_where_keys_go_and_who_gets_what() {
+    let Some(python) = env::var_os("ANNALS_KAFKA_PYTHON") else {
+        println!(
+            "skipped: keys and assignments beside kafka-python: ANNALS_KAFKA_PYTHON names no Python that has it"
+        );
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka_python.py");
+    let mut oracle = Command::new(python).arg(script).stdin(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufWriter::new(oracle.stdin.take().unwrap());
+    // An oracle that found differences stops listening, and its verdict is what counts.
+    drop(write_keys(&mut lines).and_then(|()| write_groups(&mut lines)).and_then(|()| lines.flush()));
+    drop(lines);
+    assert!(oracle.wait().unwrap().success(), "it says otherwise, or could not run");
+}
+
+fn write_keys(lines: &mut impl Write) -> std::io::Result<()> {
+    let mut rng = fastrand::Rng::with_seed(25);
+    for number in 0..KEY_COUNT {
+        let key = any_key(number, &mut rng);
+        let count = *rng.choice(&[1, 2, 3, 10, 12, 100, 1_000, 65_536, 0x7fff_ffff, u32::MAX]).unwrap();
+        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let [murmur2, crc32] = [KeyHash::Murmur2, KeyHash::Crc32].map(|hash| hash.partition(&key, count));
+        writeln!(lines, "key {digits} {count} {murmur2} {crc32}")?;
+    }
+    Ok(())
+}
+
+/// Mostly short, since the oracle takes its time over each byte; every length up to 600 is there.
+fn any_key(number: usize, rng: &mut fastrand::Rng) -> Vec<u8> {
+    match number {
+        0..600 => bytes(number, rng),
+        _ => match rng.u8(..8) {
+            0 => format!("user-{number}").into_bytes(),
+            1 => std::iter::repeat_with(|| rng.char(..)).take(number % 7).collect::<String>().into_bytes(),
+            2 => rng.u64(..).to_le_bytes().to_vec(),
+            3 => vec![*rng.choice(&[0x00, 0x7f, 0x80, 0xff]).unwrap(); number % 13],
+            _ => bytes(number % 19, rng),
+        },
+    }
+}
+
+fn bytes(len: usize, rng: &mut fastrand::Rng) -> Vec<u8> {
+    std::iter::repeat_with(|| rng.u8(..)).take(len).collect()
+}
+
+fn write_groups(lines: &mut impl Write) -> std::io::Result<()> {
+    let mut rng = fastrand::Rng::with_seed(35);
+    for _ in 0..GROUP_COUNT {
+        writeln!(lines, "group {}", any_group(&mut rng))?;
+    }
+    Ok(())
+}
+
+/// A group as JSON, with what range gives each member, and round robin where subscriptions are equal:
+/// kafka-python's cannot pass anybody over.
+fn any_group(rng: &mut fastrand::Rng) -> String {
+    let topics: Vec<(String, u32)> =
+        (0..rng.usize(1..6)).map(|number| (format!("t{number}"), rng.u32(0..20))).collect();
+    let group = topics
+        .iter()
+        .fold(GroupSubscription::new(), |group, (name, count)| group.with_topic(name.as_str(), *count));
+    let is_equal = rng.bool();
+    let mut group = group;
+    for _ in 0..rng.usize(1..12) {
+        let names = topics.iter().map(|(name, _)| name.as_str()).chain(["missing"]);
+        let member = Subscription::new(names.filter(|_| is_equal || rng.bool()));
+        let member =
+            if rng.bool() { member.with_instance_id(format!("i{:03}", rng.u16(..999))) } else { member };
+        group = group.with_member(format!("m{:05}", rng.u16(..)), member);
+    }
+    let mut assigned = vec![assignment(&Range, &group)];
+    assigned.extend(is_equal.then(|| assignment(&RoundRobin, &group)));
+    let topics: Vec<String> = topics.iter().map(|(name, count)| format!("{name:?}: {count}")).collect();
+    // It wants static members listed before the others.
+    let members = group.members_in_order().into_iter().map(|(id, member)| {
+        let instance = member.instance_id().map_or("null".to_owned(), |instance| format!("{instance:?}"));
+        format!("[{id:?}, {instance}, {:?}]", member.topics().collect::<Vec<_>>())
+    });
+    let members: Vec<String> = members.collect();
+    format!(
+        "{{\"topics\": {{{}}}, \"members\": [{}], \"assigned\": {{{}}}}}",
+        topics.join(", "),
+        members.join(", "),
+        assigned.join(", ")
+    )
+}
+
+fn assignment(assignor: &dyn Assignor, group: &GroupSubscription) -> String {
+    let assignment = assignor.assign(group);
+    let member = |id| {
+        let places: Vec<String> = assignment.of(id).iter().map(|place| format!("\"{place}\"")).collect();
+        format!("{id:?}: [{}]", places.join(", "))
+    };
+    let members: Vec<String> = group.members().map(|(id, _)| member(id)).collect();
+    format!("{:?}: {{{}}}", assignor.name(), members.join(", "))
+}
