@@ -14,3 +14,5 @@ mod promises;
 mod shape;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/tool.rs"]
+mod tool;
