@@ -22,6 +22,7 @@ mod inspection;
 mod interplay;
 mod loop_disk;
 mod many_partitions;
+mod many_segments;
 mod model;
 mod open_time;
 #[cfg(annals_planted)]
