@@ -56,9 +56,9 @@
 //!
 //! # Where to look
 //!
+//! - [`Producer`] and [`ProducerOptions`]: batches, linger, the bounded buffer, partitioners.
+//! - [`Consumer`] and [`ConsumerOptions`]: polling, seeking, groups and their commits; [`group`]: who reads what.
 //! - [`BrokerOptions`] and [`TopicOptions`]: what a broker is told when it is opened, what a topic is set to.
-//! - [`ProducerOptions`]: batches, the buffer, levels, partitioners. [`ConsumerOptions`]: where to begin, limits,
-//!   the group. [`group`]: assignors, and what is known of a group.
 //! - [`PartitionOptions`]: sizes, retention, levels, write and read modes, clocks.
 //! - [`Durability`] and [`ReadLevel`]: what an append waits for, what a reader may see.
 //! - [`Pending`]: work that has begun; wait for it, await it, or leave it alone.
