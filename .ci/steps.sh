@@ -58,7 +58,7 @@ want() {
 # Installs the tools that are absent, when it may, and says what cannot run without them.
 tools() {
     local pair packages=() status=0
-    for pair in c++:g++ strace:strace mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs losetup:mount valgrind:valgrind; do
+    for pair in c++:g++ strace:strace mkfs.ext4:e2fsprogs mkfs.xfs:xfsprogs losetup:mount valgrind:valgrind python3:python3-venv; do
         command -v "${pair%%:*}" >/dev/null || packages+=("${pair##*:}")
     done
     if [ ${#packages[@]} -gt 0 ] && is_root && command -v apt-get >/dev/null; then
@@ -72,6 +72,7 @@ tools() {
     want mkfs.xfs xfsprogs "checks against a real XFS" || status=1
     want losetup mount "checks on small file systems" || status=1
     want valgrind valgrind "tests under valgrind" || status=1
+    want python3 python3-venv "keys and assignments beside kafka-python" || status=1
     if is_root && ! losetup -f >/dev/null 2>&1; then
         echo "skipped: checks on small file systems: for want of a loop device"
         ! strict || status=1
@@ -157,9 +158,25 @@ interleavings() {
     echo "figure: T11 loom: the models of the gate and the group commit hold at bound 3"
 }
 
-# Packages beside the library: the oracles.
+# Packages beside the library: the oracles, one of them in Python.
 members() {
-    cargo test --workspace --exclude annals
+    local status=0
+    if kafka_python; then
+        export ANNALS_KAFKA_PYTHON=$target/kafka-python/bin/python
+    elif strict; then
+        echo "kafka-python cannot be had, and as root with CI=true that is a failure: keys and assignments beside it"
+        status=1
+    fi
+    cargo test --workspace --exclude annals -- --nocapture || status=1
+    return $status
+}
+
+# Puts kafka-python, of the version below, into a virtual environment of its own, unless it is there.
+kafka_python() {
+    local venv=$target/kafka-python wanted=kafka-python==3.0.12
+    command -v python3 >/dev/null || return 1
+    "$venv/bin/python" -m pip freeze 2>/dev/null | grep -qx "$wanted" && return 0
+    python3 -m venv "$venv" && "$venv/bin/python" -m pip install --quiet --no-deps --disable-pip-version-check "$wanted"
 }
 
 # The tests of the library, and the suites in their short form, under two memory checkers.

@@ -30,6 +30,7 @@ struct Inner {
     message: String,
     source: Option<Cause>,
     lost: Option<Range<u64>>,
+    place: Option<(String, u32)>,
 }
 
 /// The cause of an error, shared by all clones of it.
@@ -78,18 +79,20 @@ pub enum ErrorKind {
 impl Error {
     /// An error of this kind with this message.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: None, lost: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), source: None, lost: None, place: None }))
     }
 
     /// The same with the error that caused it.
     pub fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<Cause>) -> Self {
-        Self(Arc::new(Inner { kind, message: message.into(), source: Some(source.into()), lost: None }))
+        let (message, source) = (message.into(), Some(source.into()));
+        Self(Arc::new(Inner { kind, message, source, lost: None, place: None }))
     }
 
     /// Records that were lost to damage, and that salvage has given up.
     pub(crate) fn lost(range: Range<u64>) -> Self {
         let message = format!("offsets {} to {} (exclusive) were lost to damage", range.start, range.end);
-        Self(Arc::new(Inner { kind: ErrorKind::Corrupt, message, source: None, lost: Some(range) }))
+        let kind = ErrorKind::Corrupt;
+        Self(Arc::new(Inner { kind, message, source: None, lost: Some(range), place: None }))
     }
 
     /// What the operating system said while we did `action` (as in "write 40 bytes at position 4096 of") to
@@ -104,6 +107,20 @@ impl Error {
     #[must_use]
     pub fn lost_range(&self) -> Option<Range<u64>> {
         self.0.lost.clone()
+    }
+
+    /// The same, said of one of many partitions.
+    pub(crate) fn at_partition(&self, topic: &str, partition: u32) -> Self {
+        let (kind, lost) = (self.kind(), self.lost_range());
+        let message = format!("{topic}-{partition}: {self}");
+        let (source, place) = (Some(self.clone().into()), Some((topic.to_owned(), partition)));
+        Self(Arc::new(Inner { kind, message, source, lost, place }))
+    }
+
+    /// Which partition of which topic it is about, where whoever reported it reads from or writes to several.
+    #[must_use]
+    pub fn topic_partition(&self) -> Option<(&str, u32)> {
+        self.0.place.as_ref().map(|(topic, partition)| (topic.as_str(), *partition))
     }
 
     /// What the caller can do about it.

@@ -4,6 +4,8 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+#[path = "tidy/aliases.rs"]
+mod aliases;
 #[path = "tidy/bans.rs"]
 mod bans;
 #[path = "tidy/floors.rs"]

@@ -12,6 +12,7 @@ impl Core {
     pub(super) fn create_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
         self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
         if self.topics.read().contains_key(&name) {
@@ -21,8 +22,18 @@ impl Core {
     }
 
     pub(super) fn ensure_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
-        self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
+        self.ensure_any_topic(name, options)
+    }
+
+    /// Creates a topic that the crate keeps for itself, if it does not exist.
+    pub(super) fn make_internal_topic(&self, name: &str, options: &TopicOptions) -> Result<Topic> {
+        self.ensure_any_topic(TopicName::new(name)?, options)
+    }
+
+    fn ensure_any_topic(&self, name: TopicName, options: &TopicOptions) -> Result<Topic> {
+        self.usable()?;
         self.home.confirm()?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
@@ -66,6 +77,7 @@ impl Core {
         catalog.commit(|catalog| catalog.put(ready.clone()))?;
         let (topic, _) = Topic::open(&self.home, &ready);
         self.topics.write().insert(ready.name, topic.clone());
+        self.note_change();
         Ok(topic)
     }
 
@@ -99,12 +111,14 @@ impl Core {
         catalog.commit(|catalog| catalog.put(after.clone()))?;
         topic.set(after.settings);
         topic.grow_to(after.ready_count);
+        self.note_change();
         Ok(())
     }
 
     pub(super) fn delete_topic(&self, name: &str) -> Result<()> {
         self.usable()?;
         let name = TopicName::new(name)?;
+        refuse_internal(&name)?;
         let mut catalog = self.home.catalog();
         let catalog = self.home.opened(&mut catalog)?;
         let topic = self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))?;
@@ -112,6 +126,7 @@ impl Core {
         let deleting = TopicEntry { state: TopicState::Deleting, ..entry };
         catalog.commit(|catalog| catalog.put(deleting.clone()))?;
         self.topics.write().remove(&name);
+        self.note_change();
         // Whether its last records reach the disk is nobody's concern any more.
         drop(topic.end(&Error::new(ErrorKind::NotFound, format!("topic {name} was deleted"))));
         self.clear_locked(catalog, &deleting).map_err(|error| {
@@ -155,4 +170,13 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Users neither make nor delete what the crate keeps for itself.
+fn refuse_internal(name: &TopicName) -> Result<()> {
+    if !name.is_internal() {
+        return Ok(());
+    }
+    let message = format!("the topic {name} is internal: it is made and kept by the broker");
+    Err(Error::new(ErrorKind::InvalidInput, message))
 }

@@ -1,12 +1,14 @@
 //! What all handles of one open broker share.
 
+use super::groups::Groups;
+use super::guests::Guests;
 use super::report::BrokerReport;
-use crate::partition::{Chore, DiskThread, Upkeep};
-use crate::sync::{AtomicBool, Ordering, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering, RwLock};
 use crate::topic::home::Home;
 use crate::topic::name::TopicName;
 use crate::topic::{Topic, TopicSettings};
-use crate::{Error, ErrorKind, Result};
+use crate::upkeep::{Chore, Upkeep, Worker};
+use crate::{Error, ErrorKind, Maintenance, Result};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +27,15 @@ pub(crate) struct Core {
     pub(super) report: Arc<BrokerReport>,
     pub(super) upkeep: Upkeep,
     /// None where maintenance is manual.
-    pub(super) thread: Option<Arc<DiskThread>>,
+    pub(super) thread: Option<Arc<Worker>>,
+    /// Producers and whoever else has work at its own times.
+    pub(super) guests: Guests,
+    /// Grows with every change of the topics or of how many partitions they have.
+    pub(super) topics_version: AtomicU64,
+    /// How long committed offsets are kept once their group is empty.
+    pub(super) offsets_retention: Duration,
+    /// Made when the first is asked for.
+    pub(super) groups: OnceLock<Arc<Groups>>,
     pub(super) is_closed: AtomicBool,
 }
 
@@ -46,13 +56,30 @@ impl Core {
         self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))
     }
 
+    /// Has whoever follows the names of topics look anew.
+    pub(super) fn note_change(&self) {
+        self.topics_version.fetch_add(1, Ordering::AcqRel);
+        if let Some(groups) = self.groups.get() {
+            groups.upkeep().call();
+        }
+    }
+
     /// Does all that is due.
     pub(super) fn maintain(&self) -> Result<()> {
         self.usable()?;
+        if self.home.maintenance() == Maintenance::Manual {
+            self.guests.do_due();
+        }
         let topics = self.topics();
         let done = topics.iter().map(Topic::maintain).collect::<Vec<_>>();
         topics.iter().for_each(Topic::sweep);
+        self.tidy_offsets()?;
         done.into_iter().collect()
+    }
+
+    /// Has committed offsets expire, and their log begin anew where it has become long.
+    fn tidy_offsets(&self) -> Result<()> {
+        self.groups.get().map_or(Ok(()), |groups| groups.tidy(self.offsets_retention))
     }
 
     /// Closes for all handles. A second call does nothing.
@@ -60,6 +87,7 @@ impl Core {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.guests.dismiss();
         self.upkeep.stop();
         // Changes of topics that are under way come to their end first.
         let catalog = self.home.catalog();
@@ -68,6 +96,7 @@ impl Core {
         let ends = topics.iter().map(|topic| topic.end(&why)).collect::<Vec<_>>();
         drop(catalog);
         self.home.close();
+        self.guests.end();
         if let Some(thread) = &self.thread {
             thread.end();
         }
@@ -86,6 +115,8 @@ impl Chore for Core {
 
     fn do_due(&self) -> Duration {
         self.topics().iter().for_each(Topic::sweep);
+        // What fails now fails again when somebody commits, who then hears of it.
+        drop(self.tidy_offsets());
         SWEEP_EVERY
     }
 

@@ -1,5 +1,6 @@
 //! The handle that users hold.
 
+use super::backend::Backend;
 use super::core::Core;
 use super::follower::BrokerFollower;
 use super::options::BrokerOptions;
@@ -77,7 +78,16 @@ impl Broker {
         Self { handle: Arc::new(Handle(core)) }
     }
 
+    /// What handles talk to. It does not keep the broker open.
+    pub(crate) fn backend(&self) -> Arc<dyn Backend> {
+        self.handle.0.clone()
+    }
+
     fn core(&self) -> &Core {
+        self.arc_core()
+    }
+
+    pub(super) fn arc_core(&self) -> &Arc<Core> {
         &self.handle.0
     }
 

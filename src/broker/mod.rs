@@ -4,15 +4,24 @@
 //!     Broker ──▶ Core ──▶ Topic, Topic, ...      name ──▶ handle
 //!                 │ │
 //!                 │ └──▶ Home                     catalog, lock, how partitions are opened
-//!                 └────▶ DiskThread               one for all partitions
+//!                 ├────▶ Worker                   the disk thread, one for all partitions
+//!                 └────▶ Guests                   producers and others with work at their own times; their thread
+//!
+//!     Producer, Consumer ──▶ dyn Backend ◀── Core     so that they serve a cluster as well
 //!
 //!     BrokerFollower ──▶ catalog ──▶ Follower     beside a broker that writes; no lock, no thread
 //! ```
 
 mod administration;
+pub(crate) mod backend;
 mod core;
 mod follower;
+mod group_handle;
+pub(crate) mod group_member;
+mod groups;
+mod guests;
 mod handle;
+mod local;
 mod opening;
 mod options;
 mod report;

@@ -5,17 +5,19 @@
 //! ```
 
 use super::core::Core;
+use super::guests::Guests;
 use super::handle::Broker;
 use super::options::{BrokerOptions, OnRefusal};
 use super::report::BrokerReport;
 use crate::io::{Dir, Entry, EntryKind};
 use crate::partition::manifest::MANIFEST;
-use crate::partition::{Chore, DiskThread, Upkeep, take_lock};
-use crate::sync::{AtomicBool, RwLock};
+use crate::partition::take_lock;
+use crate::sync::{AtomicBool, AtomicU64, OnceLock, RwLock};
 use crate::topic::catalog::{Catalog, CatalogFile, CatalogReport, TopicEntry};
 use crate::topic::home::{Home, OpenCatalog};
 use crate::topic::name::TopicName;
 use crate::topic::{Topic, TopicSettings};
+use crate::upkeep::{Attendance, Chore, Task, Upkeep, Worker};
 use crate::{Error, ErrorKind, Maintenance, Result};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -29,7 +31,7 @@ impl Broker {
         let mut report = BrokerReport::default();
         let (file, catalog) = open_catalog(&dir, &mut report)?;
         let thread = match options.partition.maintenance {
-            Maintenance::Threads => Some(DiskThread::start(options.partition.clock.clone())?),
+            Maintenance::Threads => Some(Worker::start(Task::Disk, options.partition.clock.clone())?),
             Maintenance::Manual => None,
         };
         let base = match &thread {
@@ -44,6 +46,10 @@ impl Broker {
             report: Arc::default(),
             upkeep: Upkeep::default(),
             thread,
+            guests: Guests::default(),
+            topics_version: AtomicU64::new(0),
+            offsets_retention: options.offsets_retention,
+            groups: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         };
         core.clear_unfinished(&mut report)?;
@@ -61,7 +67,7 @@ impl Broker {
         let core = Arc::new(core);
         if let Some(thread) = &core.thread {
             let chore: Weak<dyn Chore> = Arc::<Core>::downgrade(&core);
-            let attendance = crate::partition::Attendance::Shared(thread.clone());
+            let attendance = Attendance::Shared(thread.clone());
             core.upkeep.connect(chore, &attendance, &options.partition.clock)?;
         }
         Ok(Self::from_core(core))

@@ -6,6 +6,10 @@ use crate::io::Dir;
 use crate::{Durability, Error, Maintenance, OnDamage, PartitionOptions, ReadMode, Result, WriteMode};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the offsets of an empty group are kept, if nothing else is said: Kafka's default.
+const OFFSETS_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
 /// Whether a broker opens when one of its partitions cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,11 +37,23 @@ pub enum OnRefusal {
 /// broker.close()?;
 /// # Ok::<(), annals::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BrokerOptions {
     pub(super) partition: PartitionOptions,
     pub(super) durability: Durability,
     pub(super) on_refusal: OnRefusal,
+    pub(super) offsets_retention: Duration,
+}
+
+impl Default for BrokerOptions {
+    fn default() -> Self {
+        Self {
+            partition: PartitionOptions::default(),
+            durability: Durability::default(),
+            on_refusal: OnRefusal::default(),
+            offsets_retention: OFFSETS_RETENTION,
+        }
+    }
 }
 
 impl BrokerOptions {
@@ -81,6 +97,15 @@ impl BrokerOptions {
     #[must_use]
     pub fn on_refusal(mut self, on_refusal: OnRefusal) -> Self {
         self.on_refusal = on_refusal;
+        self
+    }
+
+    /// How long the committed offsets of a group are kept once it has no members. Default 7 days; any other time
+    /// will do, and it begins when the last member has gone, or with a later commit.
+    #[doc(alias = "offsets.retention.minutes")]
+    #[must_use]
+    pub fn offsets_retention(mut self, retention: Duration) -> Self {
+        self.offsets_retention = retention;
         self
     }
 

@@ -125,7 +125,7 @@ fn batch_item(position: Position, header: &BatchHeader) -> DumpItem {
 
 fn show_records(position: Position, bytes: &[u8], each: &mut dyn FnMut(&DumpItem)) {
     // A compressed batch keeps its records to itself; that it is compressed was said.
-    let Ok(records) = Batch::from_verified(bytes).records() else { return };
+    let Ok(records) = Batch::from_stored(bytes).and_then(|batch| batch.records()) else { return };
     for record in &records {
         each(&record_item(position, record));
     }

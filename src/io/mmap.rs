@@ -15,6 +15,7 @@
 //!
 //! A sync of the descriptor, which was open before the first store, covers the map; so there is no `msync`.
 
+use super::growth::Growth;
 use super::slot::{HeldSlot, WriterSlot};
 use super::{MapReader, MapWriter, bounds};
 use crate::sync::{AtomicU64, Mutex, Ordering, Published, Publisher};
@@ -39,7 +40,7 @@ pub(super) fn map(
     let publisher = Publisher::new(published);
     let reserved = AtomicU64::new(published);
     let (file, published) = (Arc::clone(file), publisher.published());
-    let reader = Arc::new(Reader { map, file, published, reserved, growth: Mutex::new(()) });
+    let reader = Arc::new(Reader { map, file, published, reserved, growth: Mutex::default() });
     Ok((Box::new(Writer { publisher, shared: Arc::clone(&reader), _held: held }), reader))
 }
 
@@ -53,7 +54,7 @@ pub(super) fn map_read(file: &Arc<File>, len: u64) -> io::Result<Arc<dyn MapRead
     }
     let map = MmapOptions::new().len(to_usize(len)?).map_raw_read_only(&**file)?;
     let (file, published) = (Arc::clone(file), Publisher::new(len).published());
-    Ok(Arc::new(Reader { map, file, published, reserved: AtomicU64::new(len), growth: Mutex::new(()) }))
+    Ok(Arc::new(Reader { map, file, published, reserved: AtomicU64::new(len), growth: Mutex::default() }))
 }
 
 #[derive(Debug)]
@@ -72,7 +73,7 @@ struct Reader {
     /// Never beyond the file's length nor the map's.
     reserved: AtomicU64,
     /// Held while the file grows.
-    growth: Mutex<()>,
+    growth: Mutex<Growth>,
 }
 
 impl MapWriter for Writer {
@@ -113,10 +114,10 @@ impl MapReader for Reader {
 
     fn reserve(&self, to: u64) -> io::Result<()> {
         bounds::check_reserve(to, self.map.len() as u64)?;
-        let _growing = self.growth.lock();
+        let mut growth = self.growth.lock();
         let from = self.reserved();
         if from < to {
-            super::disk::allocate(&self.file, from, to)?;
+            growth.grow(&self.file, &(from..to))?;
             populate(&self.map, from, to)?;
             self.reserved.store(to, Ordering::Release);
         }

@@ -16,6 +16,7 @@ mod bounds;
 #[cfg(test)]
 mod differential;
 mod disk;
+mod growth;
 mod memory;
 mod mmap;
 mod name;

@@ -2,9 +2,9 @@
 
 use super::options::Retention;
 use super::shared::Shared;
-use super::upkeep::{Chore, Upkeep};
 use super::writer::UNSYNCED_BYTES_MAX;
 use super::writer::UNSYNCED_TIME_MAX;
+use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Result};
 use std::time::Duration;
 

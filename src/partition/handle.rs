@@ -1,5 +1,6 @@
 //! The handle that users hold.
 
+use super::appended::{Appended, StoredBatch};
 use super::lookup::TimedOffset;
 use super::options::{Durability, PartitionOptions, ReadLevel};
 use super::reader::Reader;
@@ -8,11 +9,11 @@ use super::shared::Shared;
 use super::stats::PartitionStats;
 use super::verify::VerifyReport;
 use super::waiting::EndPassed;
-use super::writer::{Appended, Expect};
+use super::writer::Expect;
 use crate::record::{Batch, Record};
 use crate::segment::Segment;
 use crate::sync::Pending;
-use crate::{Offset, Result, Timestamp};
+use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -92,11 +93,13 @@ impl Partition {
     /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
     /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
     ///   or by a [`Partition::reopen`] that did not find them.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
         self.append_with(self.shared().policy.durability(), records)
     }
 
     /// The same, waiting for `level`.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_with<'r>(
         &self,
         level: Durability,
@@ -110,6 +113,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Conflict` when the log ends elsewhere; nothing was stored. Else as [`Partition::append`].
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_if<'r>(
         &self,
         expected: Offset,
@@ -125,10 +129,47 @@ impl Partition {
     /// - `Conflict`: the batch does not begin where the log ends.
     /// - `Fenced`: its leader epoch is lower than the log's.
     /// - else as [`Partition::append`].
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_batch(&self, batch: &Batch) -> Pending<Appended> {
         let level = self.shared().policy.durability();
         let mut batch = batch.clone();
         self.shared().append_verbatim(&mut batch, level).unwrap_or_else(Pending::failed)
+    }
+
+    /// Appends a batch that was built elsewhere and lacks nothing but its place, which it is given.
+    ///
+    /// # Errors
+    /// As [`Partition::append`], at once for the store, through [`StoredBatch::remaining`] for the sync.
+    pub(crate) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
+        self.shared().append_prepared(batch, level)
+    }
+
+    /// Appends records as one batch, for others who wait for it.
+    ///
+    /// # Errors
+    /// As [`Partition::append_prepared`].
+    pub(crate) fn append_for_others<'r>(
+        &self,
+        level: Durability,
+        records: impl IntoIterator<Item = Record<'r>>,
+    ) -> Result<StoredBatch> {
+        self.shared().append_for_others(records, level)
+    }
+
+    /// Work that is done when all below `end` is synced.
+    ///
+    /// # Errors
+    /// `OutOfRange` when the log does not reach `end`; then through the work as [`Partition::flush`].
+    pub(crate) fn durable_through(&self, end: Offset) -> Result<Pending<()>> {
+        // In this order: a cut in between lowers the end.
+        let goal = self.shared().commit.goal(end.get());
+        let log_end = self.log_end_offset();
+        if end > log_end {
+            let place = self.shared().place();
+            let message = format!("{place}: the log ends at {log_end}, which is below {end}");
+            return Err(Error::new(ErrorKind::OutOfRange, message));
+        }
+        Ok(Pending::until(self.shared().clone(), goal, ()))
     }
 
     /// Reads from the record at `from`, or the next one there is, to the end of what the read level allows.
@@ -145,11 +186,13 @@ impl Partition {
     ///
     /// # Errors
     /// `Closed` when the partition is closed meanwhile; `Io` when the sync failed.
+    #[must_use = "nobody waits until it is waited for"]
     pub fn wait_past(&self, offset: Offset) -> Pending<()> {
         self.wait_past_at(self.shared().policy.read_level(), offset)
     }
 
     /// The same for a reader at `level`.
+    #[must_use = "nobody waits until it is waited for"]
     pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
         let until = EndPassed { shared: self.shared().clone(), level };
         let goal = self.shared().commit.goal(offset.get().saturating_add(1));
@@ -160,6 +203,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Poisoned` or `Io` when a sync failed; `Conflict` when some of it was taken back meanwhile; `Closed`.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn flush(&self) -> Pending<()> {
         Pending::until(self.shared().clone(), self.shared().written_goal(), ())
     }
@@ -171,7 +215,16 @@ impl Partition {
     /// `Corrupt` or `Io` when a segment cannot be read.
     #[doc(alias = "offsetsForTimes")]
     pub fn offset_for_time(&self, time: Timestamp) -> Result<Option<TimedOffset>> {
-        self.shared().offset_for_time(time, self.shared().policy.read_level())
+        self.offset_for_time_at(self.shared().policy.read_level(), time)
+    }
+
+    /// The same for a reader at `level`.
+    pub(crate) fn offset_for_time_at(
+        &self,
+        level: ReadLevel,
+        time: Timestamp,
+    ) -> Result<Option<TimedOffset>> {
+        self.shared().offset_for_time(time, level)
     }
 
     /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.

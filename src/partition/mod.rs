@@ -16,12 +16,14 @@
 //!     log_start_offset <= durable_offset <= log_end_offset
 //! ```
 
+mod appended;
 mod closing;
 mod deletion;
 mod due;
 mod entropy;
 mod follower;
 mod handle;
+mod landmark;
 mod lookup;
 pub(crate) mod manifest;
 mod opening;
@@ -40,15 +42,17 @@ pub(crate) mod slots;
 mod space;
 mod stats;
 mod truncation;
-mod upkeep;
 mod verify;
 mod view;
 mod waiting;
 mod writer;
 
+pub use appended::Appended;
+pub(crate) use appended::{Remaining, StoredBatch};
 pub(crate) use entropy::Entropy;
 pub use follower::Follower;
 pub use handle::Partition;
+pub(crate) use landmark::Landmark;
 pub use lookup::TimedOffset;
 pub(crate) use opening::take_lock;
 pub(crate) use options::{Absence, check_sizes};
@@ -61,6 +65,5 @@ pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use removal::remove_partition;
 pub(crate) use retention::RetentionClock;
 pub use stats::PartitionStats;
-pub(crate) use upkeep::{Attendance, Chore, DiskThread, Upkeep};
 pub use verify::{DamagedPlace, VerifyReport};
-pub use writer::Appended;
+pub(crate) use waiting::Lookout;

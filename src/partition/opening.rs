@@ -7,11 +7,11 @@ use super::recovery::{Recovered, recover};
 use super::retention::RetentionClock;
 use super::shared::{Admin, Shared};
 use super::space::Pinned;
-use super::upkeep::{Chore, Upkeep};
 use super::view::View;
 use super::writer::{State, Writer};
 use crate::io::{Access, Dir, Lock, read_full};
 use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
+use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::sync::{Arc, Weak};
 

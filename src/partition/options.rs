@@ -2,9 +2,9 @@
 
 use super::entropy::Entropy;
 use super::retention::RetentionClock;
-use super::upkeep::{Attendance, DiskThread};
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
+use crate::upkeep::{Attendance, Worker};
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
 use std::path::Path;
 use std::sync::Arc;
@@ -311,7 +311,7 @@ impl PartitionOptions {
     }
 
     /// Has this thread do the work in the background, with that of others.
-    pub(crate) fn disk_thread(mut self, thread: &Arc<DiskThread>) -> Self {
+    pub(crate) fn disk_thread(mut self, thread: &Arc<Worker>) -> Self {
         self.attendance = Attendance::Shared(thread.clone());
         self
     }

@@ -126,6 +126,12 @@ impl Reader {
         self.is_stuck = false;
     }
 
+    /// The same as `next`, for who takes the errors one by one: after one that is no lost range it has not moved,
+    /// and asked again it tries again at once.
+    pub(crate) fn read_on(&mut self) -> Result<Option<Records>> {
+        self.read_next()
+    }
+
     /// The records that come next, at most some 128 KiB of batches, but at least one batch.
     fn read_next(&mut self) -> Result<Option<Records>> {
         for _ in 1..ATTEMPTS_MAX {

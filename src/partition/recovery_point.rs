@@ -25,7 +25,7 @@ use crate::segment::{SEGMENT_HEADER_LEN, Seal, Segment};
 use crate::{Position, Result};
 
 /// Synced bytes behind the recovery point at which it is moved; a quarter of a segment, if that is less.
-const STEP: u64 = 16 << 20;
+const STEP: u64 = 8 << 20;
 
 impl Shared {
     /// Moves the recovery point to the end of what is synced, when that is far behind it.

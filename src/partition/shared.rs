@@ -17,7 +17,6 @@ use super::options::{Maintenance, PartitionOptions};
 use super::policy::Policy;
 use super::retention::RetentionClock;
 use super::space::Pinned;
-use super::upkeep::Upkeep;
 use super::view::View;
 use super::writer::Writer;
 use super::{ReadLevel, RecoveryReport};
@@ -25,6 +24,7 @@ use crate::io::{Dir, Lock};
 use crate::sync::{
     Bug, Deadline, Gate, Goal, GroupCommit, Mutex, MutexGuard, Place, Progress, RwLock, planted,
 };
+use crate::upkeep::Upkeep;
 use crate::{Error, ErrorKind, Offset, Result, TopicId};
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -1,10 +1,10 @@
 //! Waiting for records that are not there yet.
 
-use super::ReadLevel;
 use super::shared::Shared;
-use crate::Result;
+use super::{Partition, ReadLevel};
 use crate::sync::{Deadline, Goal, Place, Progress, block_on};
-use std::sync::Arc;
+use crate::{Offset, Result};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 /// Waits until the end that a reader at `level` sees has passed an offset.
@@ -87,5 +87,53 @@ impl EndPassed {
         if let Some(ticket) = place.written.take() {
             self.shared.end.leave(ticket);
         }
+    }
+}
+
+/// A place in the queues of a partition that does not keep the partition open: when it is closed, whoever waits
+/// here is woken, and looks what has become of it.
+#[derive(Debug, Default)]
+pub(crate) struct Lookout {
+    partition: Weak<Shared>,
+    place: Place,
+}
+
+impl Lookout {
+    /// Asks whether the end of `partition` that a reader at `level` sees has passed `offset`, and to be woken when
+    /// it may have.
+    ///
+    /// # Errors
+    /// As [`Partition::wait_past`].
+    pub(crate) fn poll(
+        &mut self,
+        partition: &Partition,
+        (level, offset): (ReadLevel, Offset),
+        context: &mut Context<'_>,
+    ) -> Poll<Result<()>> {
+        let shared = partition.shared();
+        if self.partition.as_ptr() != Arc::as_ptr(shared) {
+            self.leave();
+            self.partition = Arc::downgrade(shared);
+        }
+        let until = EndPassed { shared: shared.clone(), level };
+        let goal = shared.commit.goal(offset.get().saturating_add(1));
+        until.poll(goal, &mut self.place, context)
+    }
+
+    /// Waits no longer. Of a partition that is gone the queues are gone as well.
+    pub(crate) fn leave(&mut self) {
+        if let Some(shared) = self.partition.upgrade() {
+            if let Some(ticket) = self.place.written.take() {
+                shared.end.leave(ticket);
+            }
+            shared.commit.forget(&mut self.place);
+        }
+        self.place = Place::default();
+    }
+}
+
+impl Drop for Lookout {
+    fn drop(&mut self) {
+        self.leave();
     }
 }

@@ -8,14 +8,14 @@
 //!                                   else: make one, then again   (outside the lock)
 //! ```
 
+use super::appended::{Appended, Remaining, StoredBatch};
 use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Bug, Goal, Pending, Progress, planted};
+use crate::sync::{Bug, Goal, Pending, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Written but unsynced bytes at which the disk thread is called.
@@ -69,41 +69,6 @@ pub(super) enum Expect {
     End(Offset),
     /// That it is where the batch says it begins, and that its leader epoch is not an earlier one.
     Verbatim,
-}
-
-/// Where an atomic batch was stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    base_offset: Offset,
-    next_offset: Offset,
-    timestamp: Timestamp,
-    level: Durability,
-}
-
-impl Appended {
-    /// The offset of its first record.
-    #[must_use]
-    pub fn base_offset(&self) -> Offset {
-        self.base_offset
-    }
-
-    /// The offset after its last record.
-    #[must_use]
-    pub fn next_offset(&self) -> Offset {
-        self.next_offset
-    }
-
-    /// The latest timestamp among its records.
-    #[must_use]
-    pub fn timestamp(&self) -> Timestamp {
-        self.timestamp
-    }
-
-    /// The level that was reached.
-    #[must_use]
-    pub fn durability(&self) -> Durability {
-        self.level
-    }
 }
 
 /// Why an append has to let go of the lock first.
@@ -193,6 +158,26 @@ impl Shared {
         self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
+    /// Appends records as one batch, for others.
+    pub(super) fn append_for_others<'r>(
+        &self,
+        records: impl IntoIterator<Item = Record<'r>>,
+        level: Durability,
+    ) -> Result<StoredBatch> {
+        let limits = BatchLimits::new(self.policy.batch_bytes_max())?;
+        let mut batch = BatchBuilder::build(records, self.options.clock.now(), limits)?;
+        self.append_prepared(&mut batch, level)
+    }
+
+    /// Appends a batch that was built elsewhere, for others.
+    pub(super) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
+        BatchLimits::new(self.policy.batch_bytes_max())?.admit(batch.len())?;
+        let now = self.options.clock.now();
+        let (appended, goal) = self.store(batch, Expect::Anything, level, now)?;
+        let times = batch.append_time().map_or(Times::AsGiven, Times::LogAppend);
+        Ok(StoredBatch { appended, remaining: self.remaining(level, goal), times })
+    }
+
     /// Appends a batch that is complete but for its place, at `now`.
     fn append_batch(
         &self,
@@ -201,9 +186,24 @@ impl Shared {
         level: Durability,
         now: Timestamp,
     ) -> Result<Pending<Appended>> {
+        let (appended, goal) = self.store(batch, expect, level, now)?;
+        Ok(match self.remaining(level, goal) {
+            Remaining::Nothing => Pending::ready(appended),
+            Remaining::Sync(until, goal) => Pending::until(until, goal, appended),
+        })
+    }
+
+    /// Stores a batch that is complete but for its place, at `now`.
+    fn store(
+        &self,
+        batch: &mut Batch,
+        expect: Expect,
+        level: Durability,
+        now: Timestamp,
+    ) -> Result<(Appended, Goal)> {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, level, now)? {
-                Ok((appended, goal)) => return Ok(self.acknowledge(appended, goal)),
+                Ok(stored) => return Ok(stored),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
@@ -213,13 +213,10 @@ impl Shared {
         Err(Error::new(ErrorKind::TimedOut, message))
     }
 
-    fn acknowledge(&self, appended: Appended, goal: Goal) -> Pending<Appended> {
-        match appended.level {
-            Durability::Durable if !planted(Bug::AckBeforeSync) => {
-                let until: Arc<dyn Progress> = self.arc();
-                Pending::until(until, goal, appended)
-            }
-            _ => Pending::ready(appended),
+    fn remaining(&self, level: Durability, goal: Goal) -> Remaining {
+        match level {
+            Durability::Durable if !planted(Bug::AckBeforeSync) => Remaining::Sync(self.arc(), goal),
+            _ => Remaining::Nothing,
         }
     }
 

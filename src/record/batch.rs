@@ -99,12 +99,6 @@ impl Batch {
         Self::from_bytes(bytes, BatchLimits::most())
     }
 
-    /// A batch that was just verified where it is stored; what is local to that segment is cleared. Its checksum
-    /// is worked out anew when it is sealed or stamped.
-    pub(crate) fn from_verified(bytes: &[u8]) -> Self {
-        Self::unsealed(bytes.to_vec())
-    }
-
     /// The batch in `buf`, whose header decodes but for the checksum, which is worked out when the batch is
     /// sealed or stamped: the way to a segment needs it only once. What is local to a segment is cleared.
     pub(super) fn unsealed(buf: Vec<u8>) -> Self {
@@ -170,6 +164,12 @@ impl Batch {
         Timestamp::from_millis(i64::from_le_bytes(self.field(at::MAX_TIMESTAMP)))
     }
 
+    /// The time at which the log stored it, where that is the time of its records.
+    pub(crate) fn append_time(&self) -> Option<Timestamp> {
+        let attributes = u16::from_le_bytes(self.field(at::ATTRIBUTES));
+        (attributes & bit::LOG_APPEND_TIME != 0).then(|| self.max_timestamp())
+    }
+
     /// The same batch with its first record at `offset`.
     ///
     /// # Errors
@@ -228,25 +228,15 @@ impl Batch {
         BatchHeader::decode(&self.buf).expect(VERIFIED)
     }
 
-    /// An empty builder with this batch's buffer.
-    #[allow(dead_code, reason = "a producer fills one buffer after the other")]
-    pub(crate) fn into_builder(self, limits: BatchLimits) -> BatchBuilder {
-        BatchBuilder::reusing(self.buf, limits)
+    /// Its buffer, for another batch: see [`BatchBuilder::reusing`].
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buf
     }
 
     /// Makes this the batch that is stored at `stamp`'s place, and returns its bytes.
     #[inline]
     pub(crate) fn stamp(&mut self, stamp: &Stamp) -> &[u8] {
-        let place = Place { salt: stamp.salt, position: stamp.position };
-        let head = self.head_mut();
-        let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
-        head[at::CHECK].copy_from_slice(&check(place, length).to_le_bytes());
-        head[at::SYNCED].copy_from_slice(&stamp.synced.get().to_le_bytes());
-        head[at::BASE_OFFSET].copy_from_slice(&stamp.base_offset.get().to_le_bytes());
-        head[at::LEADER_EPOCH].copy_from_slice(&stamp.leader_epoch.to_le_bytes());
-        if let Times::LogAppend(time) = stamp.times {
-            set_append_time(head, time);
-        }
+        stamp_head(self.head_mut(), stamp);
         self.seal();
         &self.buf
     }
@@ -264,6 +254,32 @@ impl Batch {
     #[inline]
     fn head_mut(&mut self) -> &mut [u8; HEADER_LEN] {
         self.buf.first_chunk_mut().expect("a batch begins with its header")
+    }
+}
+
+/// Makes the whole batch in `bytes`, which was just verified elsewhere, the one that is stored at `stamp`'s
+/// place, and returns its checksum.
+///
+/// # Panics
+/// If there is no header.
+pub(crate) fn stamp_verified(bytes: &mut [u8], stamp: &Stamp) -> u32 {
+    stamp_head(bytes.first_chunk_mut().expect(VERIFIED), stamp);
+    let crc32 = checksum(bytes);
+    let head: &mut [u8; HEADER_LEN] = bytes.first_chunk_mut().expect(VERIFIED);
+    head[at::CRC32].copy_from_slice(&crc32.to_le_bytes());
+    crc32
+}
+
+#[inline]
+fn stamp_head(head: &mut [u8; HEADER_LEN], stamp: &Stamp) {
+    let place = Place { salt: stamp.salt, position: stamp.position };
+    let length = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    head[at::CHECK].copy_from_slice(&check(place, length).to_le_bytes());
+    head[at::SYNCED].copy_from_slice(&stamp.synced.get().to_le_bytes());
+    head[at::BASE_OFFSET].copy_from_slice(&stamp.base_offset.get().to_le_bytes());
+    head[at::LEADER_EPOCH].copy_from_slice(&stamp.leader_epoch.to_le_bytes());
+    if let Times::LogAppend(time) = stamp.times {
+        set_append_time(head, time);
     }
 }
 

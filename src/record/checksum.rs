@@ -9,6 +9,11 @@ pub(super) fn checksum(batch: &[u8]) -> u32 {
     crc32fast::hash(batch.get(at::CRC32.end..).unwrap_or_default())
 }
 
+/// The CRC-32 of any bytes, as zlib reckons it.
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 /// From this length on a batch's records are summed when it is built, outside any lock.
 pub(super) const SPLIT_LEN_MIN: usize = 4 << 10;
 

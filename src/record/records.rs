@@ -43,9 +43,47 @@ impl Records {
     }
 
     /// No records, at the end of a log whose next offset is `next`.
-    #[allow(dead_code, reason = "what a consumer gets that is woken for nothing")]
     pub(crate) fn empty(next: Offset) -> Self {
         Self::from_verified(Arc::default(), Walk::default(), next, next)
+    }
+
+    /// Takes out the records at the front that fit into `count` records of `bytes` bytes, but at least one, and
+    /// keeps the others. Says how many bytes of keys, values and headers it took.
+    pub(crate) fn split_to(&mut self, count: usize, bytes: usize) -> (Self, usize) {
+        let (mut taken, mut taken_bytes) = (0_usize, 0_usize);
+        let mut rest = self.walk;
+        let mut next = rest;
+        while let Some(fields) = next.next(&self.buffer) {
+            let len = fields.len();
+            let fits = taken < count && taken_bytes.saturating_add(len) <= bytes;
+            if taken > 0 && !fits {
+                return (self.cut(rest, next.batch_at, taken, fields.offset), taken_bytes);
+            }
+            taken = taken.saturating_add(1);
+            taken_bytes = taken_bytes.saturating_add(len);
+            rest = next;
+        }
+        let nothing = Self::empty(self.next_offset);
+        (std::mem::replace(self, nothing), taken_bytes)
+    }
+
+    /// Bytes of key, value and headers of the first record; 0 when there is none.
+    pub(crate) fn first_len(&self) -> usize {
+        let mut walk = self.walk;
+        walk.next(&self.buffer).map_or(0, |fields| fields.len())
+    }
+
+    /// Cuts before the record at `offset`, which is the first of `rest`, in the batch at `batch_at`; `taken` lie
+    /// before it.
+    fn cut(&mut self, rest: Walk, batch_at: usize, taken: usize, offset: Offset) -> Self {
+        let mut head = self.clone();
+        head.walk.left = taken;
+        head.walk.end = rest.section_end;
+        head.next_offset = offset;
+        self.walk = rest;
+        self.batches_at = batch_at;
+        self.base_offset = offset;
+        head
     }
 
     /// How many records there are. Not a difference of offsets, which may have gaps.

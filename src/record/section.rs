@@ -84,6 +84,13 @@ impl Frame {
 }
 
 impl Fields {
+    /// Bytes of its key, its value and its headers.
+    pub(super) fn len(&self) -> usize {
+        let len = |(from, to): (usize, usize)| to.saturating_sub(from);
+        let (key, value) = (self.key.map_or(0, len), self.value.map_or(0, len));
+        key.saturating_add(value).saturating_add(len(self.headers))
+    }
+
     /// The record's parts in `buffer`, which it was read from.
     #[inline]
     pub(super) fn resolve<'a>(&self, buffer: &'a [u8]) -> RecordRef<'a> {

@@ -29,9 +29,9 @@ pub(crate) use checkpoint::Checkpoint;
 pub(crate) use digest::Digest;
 pub use handle::Segment;
 pub(crate) use handle::{Opened, Seal, SegmentAccess, SegmentParts, read_header};
-pub(crate) use prepared::{PreparedSegment, SegmentPlan, SegmentWrite};
+pub(crate) use prepared::{PreparedSegment, SegmentPlan, SegmentWrite, sync_name};
 pub(crate) use reserve::ReserveSteps;
-pub(crate) use walk::{Stop, Track, Walk, read_range, walk};
+pub(crate) use walk::{Step, Stop, Track, Walk, read_range, walk};
 
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};

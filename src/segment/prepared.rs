@@ -43,8 +43,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) capacity: u64,
 }
 
-/// Makes the names in `dir` survive a power cut.
-fn sync_name(dir: &dyn Dir) -> Result<()> {
+/// Makes the name of a segment in `dir` survive a power cut.
+pub(crate) fn sync_name(dir: &dyn Dir) -> Result<()> {
     if planted(Bug::SegmentNameNotSynced) {
         return Ok(());
     }

@@ -68,6 +68,15 @@ pub(crate) struct Step<'a> {
     pub(crate) before: &'a Checkpoint,
     /// From its header to its last record, as it lies.
     pub(crate) bytes: &'a [u8],
+    /// Where the next one begins.
+    next: Position,
+}
+
+impl Step<'_> {
+    /// What is known of the batches up to and with this one.
+    pub(crate) fn after(&self) -> Checkpoint {
+        self.before.behind(self.header, self.next)
+    }
 }
 
 /// Walks from `from` to the first place that is not a good batch, and shows each good one to `each`.
@@ -97,15 +106,15 @@ pub(crate) fn walk(track: Track<'_>, from: Checkpoint, each: &mut dyn FnMut(Step
             walk.stop = Stop::Flaw(flaw);
             return Ok(walk);
         }
-        each(Step { header: &header, position: at, before: &walk.end, bytes });
+        each(Step { header: &header, position: at, before: &walk.end, bytes, next });
         walk.furthest = walk.furthest.max(header.synced);
         walk.end = walk.end.behind(&header, next);
     }
 }
 
 impl Checkpoint {
-    /// The place behind one more batch, which ends before `position`.
-    fn behind(&self, batch: &BatchHeader, position: Position) -> Self {
+    /// The place behind one more batch, at `position`.
+    pub(crate) fn behind(&self, batch: &BatchHeader, position: Position) -> Self {
         Self {
             position,
             next_offset: batch.next_offset(),

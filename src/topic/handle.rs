@@ -3,11 +3,11 @@
 use super::catalog::TopicEntry;
 use super::home::Home;
 use super::name::TopicName;
-use super::partitioner::partition_for_key;
+use super::partitioner::KeyHash;
 use super::settings::TopicSettings;
 use super::slot::{PartitionSlot, SlotStats};
 use super::topic_partition::TopicPartition;
-use crate::sync::{Mutex, OnceLock, RwLock};
+use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, RwLock};
 use crate::{
     Error, ErrorKind, Maintenance, Partition, PartitionOptions, ReadMode, RecoveryReport, Result, Retention,
     TopicId, WriteMode,
@@ -42,6 +42,8 @@ pub(crate) struct SharedTopic {
     settings: Mutex<TopicSettings>,
     /// In the order of their numbers. Only grows.
     slots: RwLock<Vec<Arc<PartitionSlot>>>,
+    /// How many slots there are, for who asks often.
+    partition_count: AtomicU64,
     /// Why it cannot be used any more.
     over: OnceLock<Error>,
 }
@@ -58,6 +60,7 @@ impl Topic {
             id: entry.id,
             settings: Mutex::new(entry.settings),
             slots: RwLock::new(Vec::new()),
+            partition_count: AtomicU64::new(0),
             over: OnceLock::new(),
         }));
         let found = topic.grow_to(entry.ready_count);
@@ -70,6 +73,7 @@ impl Topic {
         for number in self.partition_count()..count {
             let (slot, report) = PartitionSlot::open(number, &self.0);
             self.0.slots.write().push(Arc::new(slot));
+            self.0.partition_count.store(u64::from(number) + 1, Ordering::Release);
             found.push((TopicPartition::new(self.0.name.to_arc(), number), report));
         }
         found
@@ -104,6 +108,22 @@ impl Topic {
         self.slots().iter().map(|slot| slot.stats()).collect()
     }
 
+    /// # Errors
+    /// `NotFound` when it was deleted; `Closed` when the broker was.
+    #[inline]
+    pub(crate) fn usable(&self) -> Result<()> {
+        self.0.over.get().map_or(Ok(()), |over| Err(over.clone()))
+    }
+
+    pub(crate) fn name_arc(&self) -> Arc<str> {
+        self.0.name.to_arc()
+    }
+
+    /// Whether it is one that the crate keeps for itself.
+    pub(crate) fn is_internal(&self) -> bool {
+        self.0.name.is_internal()
+    }
+
     fn slots(&self) -> Vec<Arc<PartitionSlot>> {
         self.0.slots.read().clone()
     }
@@ -124,7 +144,7 @@ impl Topic {
     #[must_use]
     pub fn partition_count(&self) -> u32 {
         // It has at most 100,000.
-        u32::try_from(self.0.slots.read().len()).unwrap_or(u32::MAX)
+        u32::try_from(self.0.partition_count.load(Ordering::Acquire)).unwrap_or(u32::MAX)
     }
 
     /// All that it is set to.
@@ -146,11 +166,18 @@ impl Topic {
     /// - `Closed`: the broker was closed.
     /// - `Unsupported`, `NoSpace`, `ReadOnly`, `Io`: as for opening a partition by itself.
     pub fn partition(&self, number: u32) -> Result<Partition> {
-        if let Some(over) = self.0.over.get() {
-            return Err(over.clone());
-        }
+        self.slot(number)?.wake(&self.0)
+    }
+
+    /// The place of one of its partitions.
+    pub(super) fn slot(&self, number: u32) -> Result<Arc<PartitionSlot>> {
+        self.usable()?;
         let slot = usize::try_from(number).ok().and_then(|at| self.0.slots.read().get(at).cloned());
-        slot.ok_or_else(|| self.no_partition(number))?.wake(&self.0)
+        slot.ok_or_else(|| self.no_partition(number))
+    }
+
+    pub(super) fn shared(&self) -> &Arc<SharedTopic> {
+        &self.0
     }
 
     fn no_partition(&self, number: u32) -> Error {
@@ -166,7 +193,7 @@ impl Topic {
     #[doc(alias = "partitioner.class")]
     #[must_use]
     pub fn partition_for_key(&self, key: &[u8]) -> u32 {
-        partition_for_key(key, self.partition_count())
+        KeyHash::Murmur2.partition(key, self.partition_count())
     }
 }
 

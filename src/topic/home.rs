@@ -3,6 +3,7 @@
 use super::catalog::{Catalog, CatalogFile};
 use super::name::TopicName;
 use super::settings::TopicSettings;
+use crate::clock::Clock;
 use crate::io::{Dir, Lock};
 use crate::partition::{Absence, Entropy, RetentionClock};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
@@ -101,6 +102,14 @@ impl Home {
     pub(crate) fn retention_now(&self) -> crate::Timestamp {
         let (wall, monotonic) = (self.base.clock.now(), self.base.clock.monotonic());
         self.base.retention_clock.map_or(wall, |clock| clock.now(wall, monotonic))
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.base.clock
+    }
+
+    pub(crate) fn maintenance(&self) -> Maintenance {
+        self.base.maintenance
     }
 
     pub(crate) fn monotonic(&self) -> std::time::Duration {

@@ -16,8 +16,11 @@ mod partitioner;
 mod settings;
 mod slot;
 mod topic_partition;
+mod watch;
 
 pub use handle::Topic;
+pub use partitioner::KeyHash;
 pub use settings::{TopicOptions, TopicSettings};
-pub(crate) use slot::SlotStats;
+pub(crate) use slot::{Extent, SlotStats};
 pub use topic_partition::TopicPartition;
+pub(crate) use watch::Watch;

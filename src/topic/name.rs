@@ -20,6 +20,9 @@ pub(crate) const NAME_LEN_MAX: usize = 249;
 /// Names of files that lie beside the topics' directories.
 const TAKEN: [&str; 3] = ["LOCK", "catalog", "catalog-new"];
 
+/// Topics that the crate keeps for itself, by Kafka's names.
+const INTERNAL: [&str; 1] = ["__consumer_offsets"];
+
 /// A name that is safe as the name of a directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct TopicName(Arc<str>);
@@ -45,13 +48,24 @@ impl TopicName {
         &self.0
     }
 
+    /// Whether a topic of this name is one that the crate keeps for itself.
+    pub(crate) fn is_internal(&self) -> bool {
+        INTERNAL.contains(&self.as_str())
+    }
+
     pub(crate) fn to_arc(&self) -> Arc<str> {
         self.0.clone()
     }
 }
 
-/// What is wrong with a name.
+/// What is wrong with a name of a topic.
 fn flaw(name: &str) -> Option<&'static str> {
+    let is_taken = || TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name));
+    flaw_of_plain_name(name).or_else(|| is_taken().then_some("is that of a file of the broker"))
+}
+
+/// What is wrong with a name that is to be safe wherever it appears.
+pub(crate) fn flaw_of_plain_name(name: &str) -> Option<&'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() {
         Some("is empty")
@@ -61,8 +75,6 @@ fn flaw(name: &str) -> Option<&'static str> {
         Some("holds something else than ASCII letters, digits, '.', '_' and '-'")
     } else if matches!(name, "." | "..") {
         Some("leads out of its directory")
-    } else if TAKEN.iter().any(|taken| taken.eq_ignore_ascii_case(name)) {
-        Some("is that of a file of the broker")
     } else {
         None
     }

@@ -1,4 +1,4 @@
-//! Which partition a key belongs to: the rule of Kafka's clients, so that data can move between the two.
+//! Which partition a key belongs to: the rules of Kafka's clients, so that data can move between the two.
 
 #![cfg_attr(
     not(test),
@@ -10,16 +10,52 @@
     )
 )]
 
+use crate::record::crc32;
+
+/// The hash of a key that says which partition its records go to.
+///
+/// Records of one key keep their order only while they go to one partition, so all who write a topic use the
+/// same one.
+///
+/// ```
+/// use annals::KeyHash;
+/// assert_eq!(KeyHash::Murmur2.partition(b"foobar", 10), 6);
+/// assert_eq!(KeyHash::Crc32.partition(b"foobar", 10), 9);
+/// ```
+#[doc(alias = "partitioner")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyHash {
+    /// That of Kafka's own clients, and of [`Topic::partition_for_key`](crate::Topic::partition_for_key).
+    #[doc(alias = "murmur2")]
+    #[doc(alias = "murmur2_random")]
+    #[default]
+    Murmur2,
+    /// That of librdkafka and the clients that stand on it, unless they are told otherwise: CRC-32.
+    #[doc(alias = "consistent")]
+    #[doc(alias = "consistent_random")]
+    Crc32,
+}
+
+impl KeyHash {
+    /// The partition, of `partition_count`, that records with this key go to; 0 when there are none.
+    ///
+    /// The empty key has a hash as any other. (librdkafka's `consistent_random` treats it as no key.)
+    #[must_use]
+    pub fn partition(self, key: &[u8], partition_count: u32) -> u32 {
+        let hash = match self {
+            // The sign bit is cleared, not the sign: that is what Kafka calls "to positive".
+            Self::Murmur2 => murmur2(key) & 0x7fff_ffff,
+            Self::Crc32 => crc32(key),
+        };
+        hash.checked_rem(partition_count).unwrap_or(0)
+    }
+}
+
 /// The seed that Kafka's clients use.
 const SEED: u32 = 0x9747_b28c;
 /// Multiplier of murmur2.
 const M: u32 = 0x5bd1_e995;
-
-/// The partition, of `partition_count`, that records with this key go to; 0 when there is none.
-pub(crate) fn partition_for_key(key: &[u8], partition_count: u32) -> u32 {
-    // The sign bit is cleared, not the sign: that is what Kafka calls "to positive".
-    (murmur2(key) & 0x7fff_ffff).checked_rem(partition_count).unwrap_or(0)
-}
 
 /// Austin Appleby's murmur2, 32 bits, by Kafka's seed.
 fn murmur2(bytes: &[u8]) -> u32 {
@@ -64,15 +100,25 @@ mod tests {
         for (key, hash) in VECTORS {
             assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key:?}");
         }
-        assert_eq!(partition_for_key(b"foobar", 10), 6, "4 is an unsigned slip, 2 is an absolute value");
-        assert_eq!(partition_for_key(b"foobar", 1), 0);
+        let partition = |count| KeyHash::Murmur2.partition(b"foobar", count);
+        assert_eq!(partition(10), 6, "4 is an unsigned slip, 2 is an absolute value");
+        assert_eq!((partition(1), partition(0)), (0, 0));
+    }
+
+    #[test]
+    fn a_key_goes_where_librdkafka_sends_it() {
+        for (key, hash) in [("", 0), ("foobar", 0x9ef6_1f95), ("123456789", 0xcbf4_3926)] {
+            assert_eq!(KeyHash::Crc32.partition(key.as_bytes(), u32::MAX), hash, "{key:?}");
+        }
     }
 
     #[test]
     fn every_key_has_a_partition_that_exists() {
         for count in [1, 2, 3, 7, 1_000, u32::MAX] {
             for key in 0..100_u32 {
-                assert!(partition_for_key(&key.to_le_bytes(), count) < count);
+                for hash in [KeyHash::Murmur2, KeyHash::Crc32] {
+                    assert!(hash.partition(&key.to_le_bytes(), count) < count);
+                }
             }
         }
     }

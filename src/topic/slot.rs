@@ -10,8 +10,8 @@
 
 use super::handle::SharedTopic;
 use crate::PartitionStats;
-use crate::sync::Mutex;
-use crate::{Error, Partition, RecoveryReport, Result, Retention, Timestamp};
+use crate::sync::{Gate, Mutex, MutexGuard};
+use crate::{Error, Offset, Partition, RecoveryReport, Result, Retention, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ const REST_AFTER: Duration = Duration::from_secs(30);
 pub(crate) struct PartitionSlot {
     number: u32,
     place: Mutex<Place>,
+    /// How often it was opened or ended, and those who wait for either without keeping it open.
+    pub(super) stirred: Gate,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ struct Rest {
 impl PartitionSlot {
     /// Opens a partition to see what has become of it, and lets it rest.
     pub(super) fn open(number: u32, topic: &SharedTopic) -> (Self, Result<Arc<RecoveryReport>>) {
-        let slot = |place| Self { number, place: Mutex::new(place) };
+        let slot = |place| Self { number, place: Mutex::new(place), stirred: Gate::default() };
         match topic.look_at_partition(number) {
             Err(error) => (slot(Place::Refused(error.clone())), Err(error)),
             Ok(partition) => {
@@ -77,12 +79,32 @@ impl PartitionSlot {
         match topic.open_partition(self.number) {
             Ok(partition) => {
                 *place = Place::Open { partition: partition.clone(), used: now };
+                self.stir(place);
                 Ok(partition)
             }
             Err(error) => {
                 *place = Place::Refused(error.clone());
+                self.stir(place);
                 Err(error)
             }
+        }
+    }
+
+    /// Tells those who wait that it is in another place now.
+    fn stir(&self, place: MutexGuard<'_, Place>) {
+        self.stirred.store(self.stirred.reached().wrapping_add(1));
+        // A waker is the user's code, and is called without the lock.
+        drop(place);
+        self.stirred.wake();
+    }
+
+    /// How it is, without opening it.
+    pub(super) fn look(&self) -> Glance {
+        match &*self.place.lock() {
+            Place::Open { partition, .. } => Glance::Open(partition.clone()),
+            Place::Resting(rest) => Glance::Resting(Extent::of(&rest.stats)),
+            Place::Refused(_) => Glance::Refused,
+            Place::Over(error) => Glance::Over(error.clone()),
         }
     }
 
@@ -151,7 +173,9 @@ impl PartitionSlot {
 
     /// Closes it for good; whoever asks from now on gets `why`.
     pub(super) fn end(&self, why: &Error) -> Result<()> {
-        let ended = std::mem::replace(&mut *self.place.lock(), Place::Over(why.clone()));
+        let mut place = self.place.lock();
+        let ended = std::mem::replace(&mut *place, Place::Over(why.clone()));
+        self.stir(place);
         match ended {
             Place::Open { partition, .. } => partition.close(),
             Place::Resting(_) | Place::Refused(_) | Place::Over(_) => Ok(()),
@@ -165,6 +189,29 @@ impl PartitionSlot {
             Place::Resting(rest) => SlotStats::Resting(rest.stats.clone()),
             Place::Refused(error) | Place::Over(error) => SlotStats::Refused(error.clone()),
         }
+    }
+}
+
+/// A look at a slot that opens nothing.
+pub(super) enum Glance {
+    Open(Partition),
+    Resting(Extent),
+    /// It could not be opened when that was tried last.
+    Refused,
+    Over(Error),
+}
+
+/// From where to where a partition reaches. At rest all of it is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub(crate) start: Offset,
+    /// Exclusive.
+    pub(crate) end: Offset,
+}
+
+impl Extent {
+    fn of(stats: &PartitionStats) -> Self {
+        Self { start: stats.log_start_offset, end: stats.durable_offset }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The name of a partition among all topics.
 
+use super::Topic;
 use std::fmt;
 use std::sync::Arc;
 
@@ -40,5 +41,29 @@ impl fmt::Display for TopicPartition {
     /// As Kafka writes it: `orders-2`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+impl From<&Self> for TopicPartition {
+    fn from(place: &Self) -> Self {
+        place.clone()
+    }
+}
+
+impl From<(&str, u32)> for TopicPartition {
+    fn from((topic, partition): (&str, u32)) -> Self {
+        Self::new(topic, partition)
+    }
+}
+
+impl From<(String, u32)> for TopicPartition {
+    fn from((topic, partition): (String, u32)) -> Self {
+        Self::new(topic, partition)
+    }
+}
+
+impl From<(&Topic, u32)> for TopicPartition {
+    fn from((topic, partition): (&Topic, u32)) -> Self {
+        Self::new(topic.name(), partition)
     }
 }

@@ -4,10 +4,12 @@
 
 #![allow(unreachable_pub, reason = "nothing outside can reach into a test binary")]
 
+mod assignors;
 mod bad_input;
 mod basics;
 mod broker;
 mod broker_crash;
+mod consumer;
 mod crash;
 mod damage;
 mod damage_salvage;
@@ -15,6 +17,7 @@ mod damage_sample;
 mod faults;
 mod faults_run;
 mod honest_simulation;
+mod idle_consumers;
 mod inspection;
 mod interplay;
 mod loop_disk;

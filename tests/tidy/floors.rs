@@ -7,6 +7,7 @@ const FLOORS: &[&[&str]] = &[
     &["error"],
     &["units", "sync"],
     &["clock"],
+    &["upkeep"],
     &["io"],
     &["record"],
     &["segment"],

@@ -75,7 +75,8 @@ fn with_its_comments(source: &Source, at: usize) -> &str {
 fn every_promise_has_a_test_that_runs() {
     let rows = rows(&source::read(TABLE));
     source::assert_none(&without_row(&rows));
-    let sources: Vec<Source> = source::under("src").into_iter().chain(source::under("tests/it")).collect();
+    let folders = ["src", "tests/it", "tests/oracle"];
+    let sources: Vec<Source> = folders.iter().flat_map(|folder| source::under(folder)).collect();
     source::assert_none(&rows.iter().filter_map(|row| broken(row, &sources)).collect::<Vec<_>>());
     println!("figure: SEMANTICS: {} promises held by {} tests", NUMBERS.count(), rows.len());
 }

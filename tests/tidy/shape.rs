@@ -24,6 +24,8 @@ const DECODERS: &[&str] = &[
     "src/segment/header",
     "src/segment/tail_mark",
     "src/segment/index",
+    "src/group/offsets/codec",
+    "src/group/wire",
     "src/partition/manifest",
     "src/partition/recovery/",
     "src/partition/slots",

@@ -28,6 +28,7 @@ mod salvage;
 mod table;
 mod tail;
 mod tear;
+mod unproved;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};

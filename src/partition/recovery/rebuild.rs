@@ -149,26 +149,21 @@ fn replace_end(
     end: &End,
 ) -> Result<Recovered> {
     recovery.changed = true;
-    let (synced_in, synced) = end.synced;
-    let named = end.tails.get(synced_in);
-    let Some((found, from)) = named.and_then(|(found, _, tail)| Some((found, tail.waypoint_before(synced)?)))
-    else {
-        return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
-    };
-    let until = walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_| {})?.end;
-
+    let (synced_in, _) = end.synced;
+    let until = proved_end(end)?;
     let header = recovery.new_header(&mut manifest)?;
     let name = FileName::Next { sequence: header.sequence }.to_string();
-    let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name);
-    let prepared = PreparedSegment::create(plan)?;
-    let mut copy =
-        Copy::new(&header, until.next_offset, until.leader_epoch, recovery.dir, prepared.name_on_disk())?;
-    let good = end.tails.iter().enumerate().take(end.last.saturating_add(1));
-    for (at, (found, entry, tail)) in good.skip(synced_in) {
-        let start = if at == synced_in { until } else { end.checkpoint_before(at, entry, &manifest) };
-        copy.take(found, start, tail.walk.end.position)?;
-    }
-    let (copied_to, index) = copy.finish(recovery.options.clock.now())?;
+    let copied = Copy::create(&header, until.next_offset, until.leader_epoch, recovery.dir, &name)
+        .and_then(|copy| copy_from(copy, until, synced_in, end, &manifest))
+        .and_then(|copy| copy.finish(recovery.options.clock.now()));
+    let (copied_to, index) = match copied {
+        Ok(copied) => copied,
+        Err(error) => {
+            // Nothing refers to it, and on a full disk it would take room. If it stays, the next open removes it.
+            drop(recovery.dir.remove(&name));
+            return Err(error);
+        }
+    };
     recovery.report.copied_records = copied_to.next_offset.since(until.next_offset);
 
     manifest.segments.retain(|entry| entry.state == SegmentState::Sealed);
@@ -191,6 +186,36 @@ fn replace_end(
     let active = attached.activate(until.next_offset, copied_to, index, copied_to.position);
     recovery.name_by_offset(active.segment())?;
     Ok(recovery.recovered(file, manifest, sealed, active))
+}
+
+/// What is known of the batches up to the furthest place that is proved.
+fn proved_end(end: &End) -> Result<Checkpoint> {
+    let (synced_in, synced) = end.synced;
+    let named = end.tails.get(synced_in);
+    if let Some((kept, _)) = named.and_then(|(_, _, tail)| tail.kept_behind(synced)) {
+        return Ok(kept);
+    }
+    let Some((found, from)) = named.and_then(|(found, _, tail)| Some((found, tail.waypoint_before(synced)?)))
+    else {
+        return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
+    };
+    Ok(walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_| {})?.end)
+}
+
+/// Copies what follows `until`, which lies in the segment `synced_in` of the end.
+fn copy_from(
+    mut copy: Copy,
+    until: Checkpoint,
+    synced_in: usize,
+    end: &End,
+    manifest: &Manifest,
+) -> Result<Copy> {
+    let good = end.tails.iter().enumerate().take(end.last.saturating_add(1));
+    for (at, (found, entry, tail)) in good.skip(synced_in) {
+        let start = if at == synced_in { until } else { end.checkpoint_before(at, entry, manifest) };
+        copy.take(found, tail, start)?;
+    }
+    Ok(copy)
 }
 
 impl SegmentFile {

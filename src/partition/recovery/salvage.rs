@@ -15,7 +15,7 @@ mod source;
 use super::copy::Copy;
 use super::{Recovered, Recovery, RecoveryOutcome};
 use crate::partition::manifest::{LostRange, Manifest, ManifestFile, SegmentEntry, SegmentState};
-use crate::segment::{FileName, PreparedSegment, Seal, SegmentHeader};
+use crate::segment::{FileName, Seal, SegmentHeader};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 pub(crate) use aside::KEPT;
 pub(crate) use aside::UNFINISHED;
@@ -179,9 +179,7 @@ fn begin(
 ) -> Result<(SegmentHeader, Offset, Copy)> {
     let header = recovery.new_header(manifest)?;
     let name = FileName::Log(first_offset).to_string();
-    let plan = recovery.options.segment_plan(recovery.dir.clone(), header.clone(), name.clone());
-    drop(PreparedSegment::create(plan)?);
-    let copy = Copy::new(&header, first_offset, manifest.leader_epoch, recovery.dir, &name)?;
+    let copy = Copy::create(&header, first_offset, manifest.leader_epoch, recovery.dir, &name)?;
     Ok((header, first_offset, copy))
 }
 

@@ -9,6 +9,7 @@
 
 use super::table::Rest;
 use super::tear::is_tear;
+use super::unproved::Unproved;
 use crate::io::File;
 use crate::partition::manifest::SegmentEntry;
 use crate::record::{Place, looks_like_batch, one_bit_from_good, read_batch};
@@ -33,6 +34,7 @@ pub(crate) struct Tail {
     owner: IndexOwner,
     /// Places on the way from the recovery point to the end, some way apart; the first is the recovery point.
     waypoints: Vec<Checkpoint>,
+    unproved: Unproved,
 }
 
 /// What follows the last good batch of a segment.
@@ -61,15 +63,17 @@ impl Tail {
         let mut index = index_up_to(track, dir, owner, from.position)?;
         let mut waypoints = vec![from];
         let mut due = from.position;
+        let mut unproved = Unproved::new(from);
         let walk = walk(track, from, &mut |step| {
             index.push_step(step);
+            unproved.push(step);
             if step.position.since(due) >= WAYPOINT_EVERY {
                 due = step.position;
                 waypoints.push(*step.before);
             }
         })?;
         let beyond = Beyond::search(track, walk.end.position)?;
-        Ok(Self { walk, beyond, index, owner, waypoints })
+        Ok(Self { walk, beyond, index, owner, waypoints, unproved })
     }
 
     /// Whether the log goes on in this segment behind the one before it: by a batch that follows, or by a
@@ -89,6 +93,12 @@ impl Tail {
     /// The first offset of the segment.
     pub(crate) fn first_offset(&self) -> Offset {
         self.owner.first_offset
+    }
+
+    /// What is known of the batches before `position`, and those behind it as they were verified, unless they
+    /// were too many to be kept.
+    pub(crate) fn kept_behind(&self, position: Position) -> Option<(Checkpoint, &[u8])> {
+        self.unproved.behind(position)
     }
 
     /// A place at or before `position` to walk there from, none but the recovery point when that is behind it.

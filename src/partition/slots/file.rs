@@ -61,7 +61,7 @@ impl<S: Slotted> SlotFile<S> {
     /// `InvalidInput` when `content` makes no sense; else what the disk says.
     pub(crate) fn replace(dir: &Arc<dyn Dir>, content: &S) -> Result<Self> {
         let capacity = fitting_capacity(content)?;
-        write_new(&**dir, content, capacity)?;
+        write_new(&**dir, [content, content], capacity)?;
         let file = put_in_place::<S>(&**dir)?;
         let first = Slot::first_of(content.generation()).other();
         let current = content.clone();
@@ -96,17 +96,15 @@ impl<S: Slotted> SlotFile<S> {
         self.refuse_poisoned()?;
         let capacity = fitting_capacity(content)?;
         let generation = self.next_generation()?;
-        self.make_room(capacity)?;
         let before = content.generation();
         content.set_generation(generation);
-        match self.overwrite(content) {
+        match self.put(content, capacity) {
             Ok(()) => {
                 self.current.clone_from(content);
                 self.first = Slot::first_of(generation).other();
                 Ok(())
             }
             Err(error) => {
-                self.state = State::Poisoned(error.clone());
                 content.set_generation(before);
                 Err(error)
             }
@@ -120,7 +118,14 @@ impl<S: Slotted> SlotFile<S> {
     /// As [`SlotFile::commit`].
     pub(crate) fn confirm(&mut self) -> Result<()> {
         self.refuse_poisoned()?;
-        self.make_room(self.capacity)
+        if matches!(self.state, State::Good) {
+            return Ok(());
+        }
+        let current = self.current.clone();
+        match self.move_to_new_file(&current, self.capacity) {
+            Err(error) if self.may_stay(&error) => self.sync_name(),
+            result => result,
+        }
     }
 
     /// Whether what was loaded is known to be found after a power cut: see [`SlotFile::confirm`].
@@ -161,10 +166,40 @@ impl<S: Slotted> SlotFile<S> {
         })
     }
 
+    /// Makes `content` the state on the disk, in slots of this capacity or of a larger one.
+    fn put(&mut self, content: &S, capacity: u32) -> Result<()> {
+        let fits = capacity <= self.capacity;
+        if fits && matches!(self.state, State::Good) {
+            return self.overwrite(content);
+        }
+        match self.move_to_new_file(content, capacity.max(self.capacity)) {
+            Err(error) if fits && self.may_stay(&error) => {
+                self.sync_name()?;
+                self.overwrite(content)
+            }
+            result => result,
+        }
+    }
+
+    /// Whether there was no room for a new file, and nothing has changed. What fits must not need room, or a
+    /// full disk could not be relieved by deleting segments.
+    fn may_stay(&self, error: &Error) -> bool {
+        error.kind() == ErrorKind::NoSpace && self.is_usable()
+    }
+
+    fn sync_name(&mut self) -> Result<()> {
+        sync_dir(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))
+    }
+
     /// Writes one slot, then the other.
-    fn overwrite(&self, content: &S) -> Result<()> {
+    fn overwrite(&mut self, content: &S) -> Result<()> {
+        self.overwrite_slots(content, &[self.first, self.first.other()])
+            .inspect_err(|error| self.state = State::Poisoned(error.clone()))
+    }
+
+    fn overwrite_slots(&self, content: &S, slots: &[Slot]) -> Result<()> {
         let bytes = content.encode(self.capacity);
-        for slot in [self.first, self.first.other()] {
+        for slot in slots {
             write(&*self.file, &bytes, slot.position(self.capacity))?;
             if !planted(Bug::SlotNotSynced) && !planted(Bug::BothSlotsAtOnce) {
                 sync(&*self.file)?;
@@ -173,25 +208,17 @@ impl<S: Slotted> SlotFile<S> {
         if planted(Bug::BothSlotsAtOnce) { sync(&*self.file) } else { Ok(()) }
     }
 
-    /// Sees to it that the file has a name that is on the disk, and slots of this capacity.
-    fn make_room(&mut self, capacity: u32) -> Result<()> {
-        let fits = capacity <= self.capacity;
-        if fits && matches!(self.state, State::Good) {
-            return Ok(());
-        }
-        match self.move_to_new_file(capacity.max(self.capacity)) {
-            // What fits must not need room, or a full disk could not be relieved by deleting segments.
-            Err(error) if fits && error.kind() == ErrorKind::NoSpace && self.is_usable() => {
-                sync_dir(&*self.dir).inspect_err(|error| self.state = State::Poisoned(error.clone()))
-            }
-            result => result,
-        }
-    }
-
-    /// Moves what is there into a file with slots of this capacity. It says the same, so whichever of the two
-    /// files a power cut leaves is right.
-    fn move_to_new_file(&mut self, capacity: u32) -> Result<()> {
-        write_new(&*self.dir, &self.current, capacity)?;
+    /// Makes `content` the state on the disk by a new file with slots of this capacity.
+    ///
+    /// Until its name is on the disk, the new file holds the old state in its other slot: who finds it before
+    /// that, in the cache of a disk that may yet lose the name, sees a commit that was cut off, and does it anew.
+    fn move_to_new_file(&mut self, content: &S, capacity: u32) -> Result<()> {
+        let last = Slot::first_of(content.generation()).other();
+        let slots = match last {
+            Slot::Zero => [&self.current, content],
+            Slot::One => [content, &self.current],
+        };
+        write_new(&*self.dir, slots, capacity)?;
         let renamed = self.dir.rename(S::NEW_NAME, S::NAME);
         if let Err(error) = renamed.map_err(|error| refused(&*self.dir, "rename", S::NEW_NAME, error)) {
             // For want of room nothing was renamed; after any other failure it is not known.
@@ -205,7 +232,11 @@ impl<S: Slotted> SlotFile<S> {
             .inspect_err(|error| self.state = State::Poisoned(error.clone()))?;
         self.capacity = capacity;
         self.state = State::Good;
-        Ok(())
+        if *content == self.current {
+            return Ok(());
+        }
+        self.overwrite_slots(content, &[last])
+            .inspect_err(|error| self.state = State::Poisoned(error.clone()))
     }
 }
 
@@ -223,7 +254,7 @@ fn fitting_capacity<S: Slotted>(content: &S) -> Result<u32> {
 }
 
 /// Writes both slots of a file that is not the valid one yet. When this fails, nothing has changed.
-fn write_new<S: Slotted>(dir: &dyn Dir, content: &S, capacity: u32) -> Result<()> {
+fn write_new<S: Slotted>(dir: &dyn Dir, slots: [&S; 2], capacity: u32) -> Result<()> {
     match dir.remove(S::NEW_NAME) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(refused(dir, "remove", S::NEW_NAME, error));
@@ -234,9 +265,8 @@ fn write_new<S: Slotted>(dir: &dyn Dir, content: &S, capacity: u32) -> Result<()
     let len = 2 * u64::from(capacity);
     file.allocate(0, len)
         .map_err(|error| Error::io(format_args!("reserve {len} bytes of"), file.path(), error))?;
-    let bytes = content.encode(capacity);
-    for slot in [Slot::Zero, Slot::One] {
-        write(&*file, &bytes, slot.position(capacity))?;
+    for (slot, content) in [Slot::Zero, Slot::One].into_iter().zip(slots) {
+        write(&*file, &content.encode(capacity), slot.position(capacity))?;
     }
     sync(&*file)
 }

@@ -1,6 +1,7 @@
 //! Oracles for annals: independent implementations of what it has in common with Kafka.
 //!
 //! ```text
+//!     annals::{KeyHash, group} ──partitions──▶ kafka_python.py
 //!     annals::Batch ◀──ours::to_kafka, ours::from_kafka──▶ Kafka's bytes ◀──▶ kafka_protocol::records
 //! ```
 //!
@@ -9,5 +10,7 @@
 
 pub mod ours;
 
+#[cfg(test)]
+mod partitions;
 #[cfg(test)]
 mod records;

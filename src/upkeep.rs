@@ -1,13 +1,14 @@
-//! The disk thread: it does what is due and nobody waits for.
+//! The threads in the background: they do what is due and nobody waits for.
 //!
 //! ```text
-//!     append, future, dropped receipt ──Upkeep::call──▶ channel ──▶ DiskThread ──▶ Chore::do_due
-//!                                                                     ▲    │         sync, seal, prepare,
-//!                                                                     └────┘         reserve, retention
-//!                                                                 next due, of each
+//!     append, future, dropped receipt ──Upkeep::call──▶ channel ──▶ Worker ──▶ Chore::do_due
+//!                                                                   ▲    │       sync, seal, prepare,
+//!                                                                   └────┘       reserve, retention, linger
+//!                                                               next due, of each
 //! ```
 //!
-//! A partition that is opened by itself has a thread of its own; all partitions of a broker share one.
+//! A partition that is opened by itself has a thread of its own, for the disk; all partitions of a broker share
+//! one. What goes by the clock and must not wait for a disk has another: see [`Task`].
 
 use crate::clock::Clock;
 use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering};
@@ -23,7 +24,26 @@ use std::time::Duration;
 /// The longest the thread sleeps while anything is due at any time: retention goes by a clock that may jump.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
 
-/// Who has work for a disk thread.
+/// What a thread in the background is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// Syncs, segment changes, retention: work that may be stuck in a slow disk.
+    Disk,
+    /// Lingering batches, sessions: work that is due at its time, however slow a sync or an unlink is.
+    Timers,
+}
+
+impl Task {
+    /// What the thread is called in a debugger.
+    const fn thread_name(self) -> &'static str {
+        match self {
+            Self::Disk => "annals-disk",
+            Self::Timers => "annals-timers",
+        }
+    }
+}
+
+/// Who has work for a thread in the background.
 pub(crate) trait Chore: Send + Sync {
     /// The line by which the thread is called.
     fn upkeep(&self) -> &Upkeep;
@@ -39,10 +59,10 @@ pub(crate) enum Attendance {
     /// One that lives as long as the line.
     Own,
     /// One that others call too.
-    Shared(Arc<DiskThread>),
+    Shared(Arc<Worker>),
 }
 
-/// A line to a disk thread; nobody is at its other end until it is connected.
+/// A line to a worker; nobody is at its other end until it is connected.
 #[derive(Debug, Default)]
 pub(crate) struct Upkeep {
     line: OnceLock<Line>,
@@ -56,7 +76,7 @@ pub(crate) struct Upkeep {
 
 struct Line {
     chore: Weak<dyn Chore>,
-    thread: Arc<DiskThread>,
+    thread: Arc<Worker>,
     is_own: bool,
 }
 
@@ -69,7 +89,7 @@ impl Upkeep {
         clock: &Arc<dyn Clock>,
     ) -> Result<()> {
         let (thread, is_own) = match attendance {
-            Attendance::Own => (DiskThread::start(clock.clone())?, true),
+            Attendance::Own => (Worker::start(Task::Disk, clock.clone())?, true),
             Attendance::Shared(thread) => (thread.clone(), false),
         };
         drop(self.line.set(Line { chore, thread, is_own }));
@@ -85,8 +105,16 @@ impl Upkeep {
             && !self.called.load(Ordering::Acquire)
             && !self.called.swap(true, Ordering::AcqRel)
         {
-            line.thread.send(Call::Look(line.chore.clone()));
+            // One that has ended needs no calls.
+            let _ended = line.thread.send(Call::Look(line.chore.clone()));
         }
+    }
+
+    /// Has the thread look once more at a chore that is being given up by whoever held it. Never blocks. False
+    /// when nobody is at the other end.
+    pub(crate) fn call_last(&self, chore: Arc<dyn Chore>) -> bool {
+        let line = self.line.get();
+        line.is_some_and(|line| line.thread.send(Call::LookLast(chore)))
     }
 
     /// Ends the work for this chore, and waits for what is under way, unless it is the thread itself that
@@ -118,9 +146,9 @@ impl fmt::Debug for Line {
     }
 }
 
-/// A running disk thread. It ends when it is told to, or when nobody has a line to it any more.
+/// A thread in the background. It ends when it is told to, or when nobody has a line to it any more.
 #[derive(Debug)]
-pub(crate) struct DiskThread {
+pub(crate) struct Worker {
     calls: Sender<Call>,
     id: ThreadId,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -128,23 +156,26 @@ pub(crate) struct DiskThread {
 
 enum Call {
     Look(Weak<dyn Chore>),
+    /// The same for a chore that nobody else holds any more: it lives until this is answered.
+    LookLast(Arc<dyn Chore>),
     End,
 }
 
-impl DiskThread {
+impl Worker {
     /// Starts one. Its due times go by `clock`.
-    pub(crate) fn start(clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
+    pub(crate) fn start(task: Task, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let (calls, inbox) = unbounded();
+        let name = task.thread_name();
         let thread = thread::Builder::new()
-            .name("annals-disk".to_owned())
+            .name(name.to_owned())
             .spawn(move || run(&inbox, &*clock))
-            .map_err(|error| Error::with_source(ErrorKind::Io, "cannot start the disk thread", error))?;
+            .map_err(|error| Error::with_source(ErrorKind::Io, format!("cannot start {name}"), error))?;
         Ok(Arc::new(Self { calls, id: thread.thread().id(), thread: Mutex::new(Some(thread)) }))
     }
 
-    fn send(&self, call: Call) {
-        // One that has ended needs no calls.
-        drop(self.calls.send(call));
+    /// False when it has ended.
+    fn send(&self, call: Call) -> bool {
+        self.calls.send(call).is_ok()
     }
 
     fn is_this(&self) -> bool {
@@ -153,7 +184,7 @@ impl DiskThread {
 
     /// Ends the thread and waits for it, unless it is the thread itself that calls.
     pub(crate) fn end(&self) {
-        self.send(Call::End);
+        let _ended = self.send(Call::End);
         let thread = self.thread.lock().take();
         if let Some(thread) = thread.filter(|_| !self.is_this()) {
             drop(thread.join());
@@ -161,7 +192,7 @@ impl DiskThread {
     }
 }
 
-/// The disk thread.
+/// The thread.
 fn run(inbox: &Receiver<Call>, clock: &dyn Clock) {
     let mut schedule = Schedule::default();
     loop {
@@ -172,6 +203,7 @@ fn run(inbox: &Receiver<Call>, clock: &dyn Clock) {
         };
         match waiting {
             Ok(Call::Look(chore)) => attend(&chore, &mut schedule, clock),
+            Ok(Call::LookLast(chore)) => attend(&Arc::downgrade(&chore), &mut schedule, clock),
             Err(RecvTimeoutError::Timeout) => {
                 // Its time has passed, whatever a clock says that somebody holds still.
                 if let Some(chore) = schedule.pop() {
@@ -268,7 +300,7 @@ mod tests {
         }
     }
 
-    fn counter(again: Duration, thread: &Arc<DiskThread>) -> Arc<Counter> {
+    fn counter(again: Duration, thread: &Arc<Worker>) -> Arc<Counter> {
         let (done, panicked) = (AtomicU64::new(0), AtomicU64::new(0));
         let counter = Arc::new(Counter { upkeep: Upkeep::default(), done, panicked, again });
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -285,7 +317,7 @@ mod tests {
 
     #[test]
     fn one_thread_serves_many_until_they_stop() {
-        let thread = DiskThread::start(Arc::new(SystemClock)).expect("threads can be had");
+        let thread = Worker::start(Task::Disk, Arc::new(SystemClock)).expect("threads can be had");
         let often = counter(Duration::from_millis(1), &thread);
         let seldom = counter(Duration::MAX, &thread);
         wait_for(&seldom.done, 1);
@@ -303,5 +335,20 @@ mod tests {
         thread::sleep(Duration::from_millis(20));
         assert_eq!(often.done.load(Ordering::Acquire), done);
         thread.end();
+    }
+
+    #[test]
+    fn a_chore_that_is_given_up_is_looked_at_once_more() {
+        let thread = Worker::start(Task::Timers, Arc::new(SystemClock)).expect("threads can be had");
+        let chore = counter(Duration::MAX, &thread);
+        wait_for(&chore.done, 1);
+        let watched = Arc::downgrade(&chore);
+        let same = Arc::clone(&chore);
+        assert!(chore.upkeep.call_last(chore.clone()));
+        drop(chore);
+        wait_for(&same.done, 2);
+        drop(same);
+        thread.end();
+        assert_eq!(watched.strong_count(), 0);
     }
 }

@@ -1,0 +1,285 @@
+//! The ledger of committed offsets together with the log that keeps it.
+//!
+//! What is said is appended first and taken note of then, under one lock, so the log tells it in the order in
+//! which it came to hold.
+
+use crate::group::offsets::{CommittedOffset, Entry, Ledger};
+use crate::partition::Remaining;
+use crate::sync::{Bug, OnceLock, Pending, planted};
+use crate::{Durability, Error, ErrorKind, Offset, Partition, ReadLevel, Record, Result, Timestamp, TopicId};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// About how many bytes of entries go into one batch. The largest single one has some 4.5 KiB.
+const BATCH_BYTES: usize = 256 << 10;
+/// How many records the log has at least before a snapshot replaces them.
+const SNAPSHOT_RECORDS_MIN: u64 = 1_000;
+/// How many records the log has before a snapshot replaces them, for each that the snapshot will have.
+const SNAPSHOT_RATIO: u64 = 4;
+
+/// Which offset: of a group, in a partition of a topic.
+pub(super) type Place = (Arc<str>, TopicId, u32);
+
+/// The open ledger.
+#[derive(Debug)]
+pub(super) struct Book {
+    pub(super) ledger: Ledger,
+    pub(super) log: Partition,
+    /// Accepted, and not in the log before their data is durable: each is the newest of its place.
+    held: BTreeMap<Place, Held>,
+    /// How many records there are from the log start on.
+    record_count: u64,
+    /// Whether the log may have lost some of what is in the ledger, or have something else.
+    is_doubtful: bool,
+}
+
+/// A commit that waits for its data.
+#[derive(Debug)]
+struct Held {
+    committed: CommittedOffset,
+    data: Partition,
+    level: Durability,
+    is_durable: Pending<()>,
+    /// Why it will never be.
+    fate: Arc<OnceLock<Error>>,
+}
+
+/// One offset that is to be committed.
+#[derive(Debug)]
+pub(super) struct Commit {
+    pub(super) topic: TopicId,
+    pub(super) partition: u32,
+    pub(super) committed: CommittedOffset,
+    /// The partition that the offset is of.
+    pub(super) data: Partition,
+}
+
+/// What has become of commits.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    /// What those that are stored still wait for.
+    pub(super) stored: Remaining,
+    /// Those that wait for their data, and where it will be said if that fails.
+    pub(super) held: Vec<(Place, Arc<OnceLock<Error>>)>,
+}
+
+impl Book {
+    /// Reads all that the log says.
+    ///
+    /// # Errors
+    /// `Corrupt` when a record is no entry; `Unsupported` when a newer version wrote it; those of reading.
+    pub(super) fn open(log: Partition) -> Result<Self> {
+        let mut ledger = Ledger::default();
+        let start = log.log_start_offset();
+        for records in log.read(start).level(ReadLevel::Written) {
+            for record in &records? {
+                let value = (!record.is_tombstone()).then(|| record.value());
+                let entry = Entry::decode(record.key().unwrap_or_default(), value).map_err(|flaw| {
+                    let kind = match flaw {
+                        crate::group::offsets::EntryFlaw::Newer { .. } => ErrorKind::Unsupported,
+                        crate::group::offsets::EntryFlaw::Damaged(_) => ErrorKind::Corrupt,
+                    };
+                    let offset = record.offset();
+                    Error::with_source(kind, format!("__consumer_offsets, offset {offset}: {flaw}"), flaw)
+                })?;
+                ledger.apply(entry);
+            }
+        }
+        let record_count = log.log_end_offset().since(start);
+        Ok(Self { ledger, log, held: BTreeMap::new(), record_count, is_doubtful: false })
+    }
+
+    /// Says all of these, and takes note of them.
+    ///
+    /// # Errors
+    /// As [`Partition::append`]. Nothing of it holds then; what is in the log is set right by the next call.
+    pub(super) fn say(&mut self, entries: Vec<Entry>, level: Durability) -> Result<Remaining> {
+        if self.is_doubtful {
+            let all: Vec<Entry> = self.ledger.entries().collect();
+            self.append(&all, Durability::Written)?;
+            self.is_doubtful = false;
+        }
+        let remaining = self.append(&entries, level).inspect_err(|_| self.is_doubtful = true)?;
+        entries.into_iter().for_each(|entry| self.ledger.apply(entry));
+        Ok(remaining)
+    }
+
+    /// Takes note of these in any case; what cannot be said now is said with what is said next.
+    pub(super) fn note(&mut self, entries: Vec<Entry>, level: Durability) {
+        if self.say(entries.clone(), level).is_err() {
+            entries.into_iter().for_each(|entry| self.ledger.apply(entry));
+        }
+    }
+
+    fn append(&mut self, entries: &[Entry], level: Durability) -> Result<Remaining> {
+        let mut remaining = Remaining::Nothing;
+        let said: Vec<_> = entries.iter().map(|entry| (entry.key(), entry.value())).collect();
+        let mut rest = &said[..];
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let len =
+                |(key, value): &(Vec<u8>, Option<Vec<u8>>)| key.len() + value.as_ref().map_or(0, Vec::len);
+            let fits = rest.iter().take_while(|entry| {
+                bytes += len(entry);
+                bytes <= BATCH_BYTES
+            });
+            let (chunk, others) = rest.split_at(fits.count().max(1));
+            rest = others;
+            let records = chunk.iter().map(|(key, value)| match value {
+                Some(value) => Record::new(value).key(key),
+                None => Record::tombstone().key(key),
+            });
+            remaining = self.log.append_for_others(level, records)?.remaining;
+            self.record_count += chunk.len() as u64;
+        }
+        Ok(remaining)
+    }
+
+    /// Accepts commits of a group. Those whose data is durable are stored; the others are held until theirs is.
+    ///
+    /// # Errors
+    /// `OutOfRange` when an offset lies beyond the end of its log; else those of storing. None is accepted then.
+    pub(super) fn commit(
+        &mut self,
+        group: &Arc<str>,
+        commits: Vec<Commit>,
+        level: Durability,
+        waker: &mut Context<'_>,
+    ) -> Result<Accepted> {
+        let (mut ready, mut waiting) = (Vec::new(), Vec::new());
+        for commit in commits {
+            // Known before the data is looked at: it may be cut meanwhile.
+            let is_durable = commit.data.durable_through(commit.committed.offset)?;
+            if commit.committed.offset <= commit.data.durable_offset() || planted(Bug::CommitAheadOfData) {
+                ready.push(commit);
+            } else {
+                waiting.push((commit, is_durable));
+            }
+        }
+        let entries = ready.iter().map(|commit| commit.entry(group)).collect();
+        let stored = self.say(entries, level)?;
+        for commit in &ready {
+            // Whatever was to be said before is outdone.
+            self.held.remove(&commit.place(group));
+        }
+        let mut held = Vec::new();
+        for (commit, is_durable) in waiting {
+            let (place, fate) = (commit.place(group), Arc::default());
+            held.push((place.clone(), Arc::clone(&fate)));
+            let Commit { committed, data, .. } = commit;
+            self.held.insert(place, Held { committed, data, level, is_durable, fate });
+        }
+        if !held.is_empty() {
+            self.settle(waker)?;
+        }
+        Ok(Accepted { stored, held })
+    }
+
+    /// Stores what was held and whose data is durable now. Whoever is in `context` is called when it is worth to
+    /// look again.
+    ///
+    /// # Errors
+    /// Those of storing. It is still held then.
+    pub(super) fn settle(&mut self, context: &mut Context<'_>) -> Result<()> {
+        let mut ready = Vec::new();
+        self.held.retain(|place, held| match Pin::new(&mut held.is_durable).poll(context) {
+            Poll::Pending => true,
+            Poll::Ready(Ok(())) => {
+                ready.push((place.clone(), held.level));
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                drop(held.fate.set(error));
+                false
+            }
+        });
+        for (place, level) in ready {
+            let Some(held) = self.held.get(&place) else { continue };
+            let committed = Some(held.committed.clone());
+            let (group, topic, partition) = place.clone();
+            let entry = Entry::Offset { group, topic, partition, committed };
+            let said = self.say(vec![entry], level);
+            match said {
+                // Whoever is to hear of its sync asks for that himself.
+                Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
+                Ok(Remaining::Nothing) => {}
+                Err(error) => {
+                    if let Some(held) = self.held.remove(&place) {
+                        drop(held.fate.set(error.clone()));
+                    }
+                    return Err(error);
+                }
+            }
+            self.held.remove(&place);
+        }
+        Ok(())
+    }
+
+    /// What the first of these places that is held waits for.
+    pub(super) fn awaited(&self, places: &[Place]) -> Option<Result<Pending<()>>> {
+        let held = places.iter().find_map(|place| self.held.get(place))?;
+        Some(held.data.durable_through(held.committed.offset))
+    }
+
+    /// What of the groups is held, for whoever closes the broker.
+    pub(super) fn held_places(&self) -> Vec<Place> {
+        self.held.keys().cloned().collect()
+    }
+
+    /// The last offset that was accepted; it is on its way into the log, or there.
+    pub(super) fn committed(
+        &self,
+        group: &Arc<str>,
+        topic: TopicId,
+        partition: u32,
+    ) -> Option<&CommittedOffset> {
+        let held = self.held.get(&(group.clone(), topic, partition)).map(|held| &held.committed);
+        held.or_else(|| self.ledger.committed(group, topic, partition))
+    }
+
+    /// Drops what is held and does not pass.
+    pub(super) fn drop_held(&mut self, is_kept: impl Fn(&Place) -> bool, why: &Error) {
+        self.held.retain(|place, held| {
+            let keeps = is_kept(place);
+            if !keeps {
+                drop(held.fate.set(why.clone()));
+            }
+            keeps
+        });
+    }
+
+    /// Whether the log is long enough for a snapshot.
+    pub(super) fn wants_snapshot(&self) -> bool {
+        let entries = u64::try_from(self.ledger.entry_count()).unwrap_or(u64::MAX);
+        self.record_count > SNAPSHOT_RECORDS_MIN.max(entries.saturating_mul(SNAPSHOT_RATIO))
+    }
+
+    /// Appends all of the ledger. Once that is synced, the log can begin at the offset that is returned.
+    pub(super) fn append_snapshot(&mut self) -> Result<Offset> {
+        let base = self.log.log_end_offset();
+        let entries: Vec<Entry> = self.ledger.entries().collect();
+        let before = std::mem::take(&mut self.record_count);
+        if let Err(error) = self.append(&entries, Durability::Written) {
+            self.record_count += before;
+            return Err(error);
+        }
+        Ok(base)
+    }
+
+    pub(super) fn expired(&self, now: Timestamp, retention: std::time::Duration) -> Vec<Entry> {
+        self.ledger.expired(now, retention)
+    }
+}
+
+impl Commit {
+    fn place(&self, group: &Arc<str>) -> Place {
+        (group.clone(), self.topic, self.partition)
+    }
+
+    fn entry(&self, group: &Arc<str>) -> Entry {
+        let committed = Some(self.committed.clone());
+        Entry::Offset { group: group.clone(), topic: self.topic, partition: self.partition, committed }
+    }
+}

@@ -1,0 +1,63 @@
+//! Where a group finds a member: how to call it, and what it does now.
+
+use crate::group::coordinator::Presence;
+use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+/// Stands for "inside of a poll".
+const WAITING: u64 = u64::MAX;
+
+/// What a member and its group share.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    /// Whether the next poll has anything to look for. Set before the waker is called.
+    called: AtomicBool,
+    /// When (monotonic, in nanoseconds) the member polled last.
+    polled_at: AtomicU64,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Seat {
+    /// Has the member poll. The waker that is returned is to be called without any lock.
+    pub(super) fn call(&self) -> Option<Waker> {
+        self.called.store(true, Ordering::SeqCst);
+        self.waker.lock().take()
+    }
+
+    pub(super) fn is_called(&self) -> bool {
+        self.called.load(Ordering::SeqCst)
+    }
+
+    /// Begins to answer: calls from now on are new ones.
+    pub(super) fn answer(&self) {
+        self.called.store(false, Ordering::SeqCst);
+    }
+
+    /// Has `waker` called with the next call; whoever registers looks at [`Seat::is_called`] after that.
+    pub(super) fn register(&self, waker: &Waker) {
+        let before = self.waker.lock().replace(waker.clone());
+        // The last waker of a task takes the task along, and that may hold anything.
+        drop(before);
+    }
+
+    pub(super) fn work_since(&self, now: Duration) {
+        self.polled_at.store(nanos(now), Ordering::Release);
+    }
+
+    pub(super) fn wait(&self) {
+        self.polled_at.store(WAITING, Ordering::Release);
+    }
+
+    pub(super) fn presence(&self) -> Presence {
+        match self.polled_at.load(Ordering::Acquire) {
+            WAITING => Presence::Waiting,
+            since => Presence::Working(Duration::from_nanos(since)),
+        }
+    }
+}
+
+/// Nanoseconds, for atomics; 584 years at most.
+pub(super) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).min(u64::MAX - 1)
+}

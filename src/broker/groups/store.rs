@@ -1,0 +1,285 @@
+//! Where the committed offsets of all groups are: opened when a group is asked for the first time.
+//!
+//! ```text
+//!     commit ──data durable──▶ Book: append, take note ──▶ snapshot: append all, sync, move the log start
+//!       └──────data not yet──▶ held ──its sync──▶ the timers thread, or whoever waits: settle
+//! ```
+
+use super::book::{Accepted, Book, Commit, Place};
+use super::committing::{Committing, Step};
+use crate::broker::core::Core;
+use crate::broker::group_member::Resume;
+use crate::group::offsets::{CommittedOffset, Entry, GroupFacts, OFFSETS_TOPIC};
+use crate::partition::Remaining;
+use crate::sync::{Bug, Goal, Mutex, MutexGuard, Pending, planted};
+use crate::upkeep::Upkeep;
+use crate::{
+    Durability, Error, ErrorKind, ReadLevel, Result, Retention, Timestamp, Topic, TopicId, TopicOptions,
+};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+/// Segment size of the log of commits: snapshots keep it short.
+const SEGMENT_BYTES: u64 = 4 << 20;
+
+/// Calls the timers thread.
+struct Caller(Weak<OffsetStore>);
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        if let Some(store) = self.0.upgrade() {
+            store.upkeep.call();
+        }
+    }
+}
+
+/// The committed offsets of a broker's groups.
+#[derive(Debug)]
+pub(super) struct OffsetStore {
+    /// Taken under the lock of a group; none until it is opened.
+    book: Mutex<Option<Book>>,
+    /// The line of the groups to the timers thread.
+    pub(super) upkeep: Upkeep,
+    /// Calls that thread when data has become durable that a commit waits for.
+    caller: Waker,
+}
+
+impl OffsetStore {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new_cyclic(|store: &Weak<Self>| Self {
+            book: Mutex::new(None),
+            upkeep: Upkeep::default(),
+            caller: Waker::from(Arc::new(Caller(store.clone()))),
+        })
+    }
+
+    /// Opens it; makes the topic where there is none. Blocks. Not to be called under the lock of a group.
+    ///
+    /// # Errors
+    /// Those of making the topic or opening its partition; `Corrupt` or `Unsupported` when it says what is
+    /// not understood.
+    pub(super) fn open(&self, core: &Core) -> Result<()> {
+        let mut book = self.book.lock();
+        if book.is_some() {
+            return Ok(());
+        }
+        let topic = match core.topic(OFFSETS_TOPIC) {
+            Err(error) if error.kind() == ErrorKind::NotFound => core.make_internal_topic(
+                OFFSETS_TOPIC,
+                &TopicOptions::new()
+                    .partitions(1)
+                    .segment_bytes_max(SEGMENT_BYTES)
+                    .retention(Retention::Forever)
+                    .durability(Durability::Durable)
+                    .read_level(ReadLevel::Durable),
+            )?,
+            found => found?,
+        };
+        let mut opened = Book::open(topic.partition(0)?)?;
+        // What was not said because the process ended before it could be.
+        let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
+        missing.extend(opened.abandoned_groups(core.home.retention_now()));
+        opened.say(missing, Durability::Written)?;
+        *book = Some(opened);
+        Ok(())
+    }
+
+    /// Opens it if it is there; says whether it is.
+    ///
+    /// # Errors
+    /// As [`OffsetStore::open`].
+    pub(super) fn open_if_there(&self, core: &Core) -> Result<bool> {
+        match core.topic(OFFSETS_TOPIC) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+            Ok(_) => self.open(core).map(|()| true),
+        }
+    }
+
+    /// Works on the book.
+    ///
+    /// # Errors
+    /// `Closed` when it is not open, and those of the work.
+    fn with<T>(&self, work: impl FnOnce(&mut Book, &mut Context<'_>) -> Result<T>) -> Result<T> {
+        let mut book: MutexGuard<'_, Option<Book>> = self.book.lock();
+        let book = book.as_mut().ok_or_else(not_open)?;
+        work(book, &mut Context::from_waker(&self.caller))
+    }
+
+    /// Looks into the book; nothing of it while it is not open.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Book) -> T) -> Option<T> {
+        self.book.lock().as_ref().map(look)
+    }
+
+    /// Commits offsets of a group. The caller has made sure that they are its to commit, and holds the lock
+    /// under which that stays so.
+    pub(super) fn commit(
+        self: &Arc<Self>,
+        group: &Arc<str>,
+        commits: Vec<Commit>,
+        level: Durability,
+    ) -> Result<Pending<()>> {
+        let (accepted, wants_snapshot) = self.with(|book, context| {
+            let accepted = book.commit(group, commits, level, context)?;
+            Ok((accepted, book.wants_snapshot()))
+        })?;
+        if wants_snapshot {
+            self.upkeep.call();
+        }
+        Ok(self.pending(accepted, level))
+    }
+
+    fn pending(self: &Arc<Self>, accepted: Accepted, level: Durability) -> Pending<()> {
+        let Accepted { stored, held } = accepted;
+        if held.is_empty() {
+            return match stored {
+                Remaining::Nothing => Pending::ready(()),
+                Remaining::Sync(progress, goal) => Pending::until(progress, goal, ()),
+            };
+        }
+        let committing = Committing { store: self.clone(), held, level, step: Mutex::new(Step::Look) };
+        Pending::until(Arc::new(committing), Goal { end: 0, restarts: 0 }, ())
+    }
+
+    /// Says something about groups.
+    ///
+    /// # Errors
+    /// Those of storing it.
+    pub(super) fn say(&self, entries: Vec<Entry>, level: Durability) -> Result<Pending<()>> {
+        if entries.is_empty() {
+            return Ok(Pending::ready(()));
+        }
+        Ok(match self.with(|book, _| book.say(entries, level))? {
+            Remaining::Nothing => Pending::ready(()),
+            Remaining::Sync(progress, goal) => Pending::until(progress, goal, ()),
+        })
+    }
+
+    /// Says something about groups, as well as can be: it holds in any case, and is said again with the next
+    /// entry if it cannot be stored now.
+    pub(super) fn note(&self, entries: Vec<Entry>, level: Durability) {
+        if let Some(book) = self.book.lock().as_mut() {
+            book.note(entries, level);
+        }
+    }
+
+    /// Forgets a group; none if nothing is known of it.
+    ///
+    /// # Errors
+    /// Those of saying so.
+    pub(super) fn forget_group(&self, group: &Arc<str>) -> Result<Option<Pending<()>>> {
+        let why = Error::new(ErrorKind::NotFound, format!("group {group} was deleted"));
+        if let Some(book) = self.book.lock().as_mut() {
+            book.drop_held(|(of, _, _)| of != group, &why);
+        }
+        let gone = self.look(|book| book.ledger.without_group(group)).unwrap_or_default();
+        if gone.is_empty() { Ok(None) } else { self.say(gone, Durability::Durable).map(Some) }
+    }
+
+    /// Where a group goes on in a partition.
+    pub(super) fn resume(&self, group: &Arc<str>, topic: &Topic, partition: u32) -> Resume {
+        if let Some(committed) = self.committed(group, topic.id(), partition) {
+            return Resume::At(committed);
+        }
+        match self.look(|book| book.ledger.start(group, topic.id())).flatten() {
+            Some(start) if partition >= start => Resume::AtBeginning,
+            Some(_) => Resume::Anew,
+            None => {
+                let partition_count = Some(topic.partition_count());
+                let start = Entry::Start { group: group.clone(), topic: topic.id(), partition_count };
+                self.note(vec![start], Durability::Written);
+                Resume::Anew
+            }
+        }
+    }
+
+    pub(super) fn settle(&self) -> Result<()> {
+        self.with(|book, context| book.settle(context))
+    }
+
+    pub(super) fn awaited(&self, places: &[Place]) -> Option<Result<Pending<()>>> {
+        self.look(|book| book.awaited(places)).flatten()
+    }
+
+    /// Work that is done when all commits that are stored now are durable.
+    pub(super) fn flush(&self) -> Result<Pending<()>> {
+        self.with(|book, _| Ok(book.log.flush()))
+    }
+
+    pub(super) fn committed(
+        &self,
+        group: &Arc<str>,
+        topic: TopicId,
+        partition: u32,
+    ) -> Option<CommittedOffset> {
+        self.look(|book| book.committed(group, topic, partition).cloned()).flatten()
+    }
+
+    pub(super) fn facts(&self, group: &str) -> Option<GroupFacts> {
+        self.look(|book| book.ledger.facts(group)).flatten()
+    }
+
+    /// Forgets the topics that are no more.
+    ///
+    /// # Errors
+    /// Those of saying so. It is tried again with the next change of topics, and when the broker opens.
+    pub(super) fn keep_topics(&self, is_kept: impl Fn(TopicId) -> bool) -> Result<()> {
+        let gone = self.look(|book| book.ledger.without_topics(&is_kept)).unwrap_or_default();
+        let why = Error::new(ErrorKind::NotFound, "the topic was deleted");
+        if let Some(book) = self.book.lock().as_mut() {
+            book.drop_held(|(_, topic, _)| is_kept(*topic), &why);
+        }
+        self.say(gone, Durability::Written).map(drop)
+    }
+
+    /// Forgets what has expired, and has a long log begin at a snapshot. Blocks: work for the disk thread.
+    ///
+    /// # Errors
+    /// Those of the log. It is tried again.
+    pub(super) fn tidy(&self, now: Timestamp, retention: Duration) -> Result<()> {
+        let expired = self.look(|book| book.expired(now, retention)).unwrap_or_default();
+        drop(self.say(expired, Durability::Written));
+        let snapshot = self.book.lock().as_mut().filter(|book| book.wants_snapshot()).map(|book| {
+            let base = book.append_snapshot();
+            base.map(|base| (base, book.log.clone()))
+        });
+        let Some(snapshot) = snapshot else { return Ok(()) };
+        let (base, log) = snapshot?;
+        if !planted(Bug::SnapshotNotSynced) {
+            log.flush().wait()?;
+        }
+        log.delete_records(base)
+    }
+
+    /// Stores what is held, as far as that goes, before the partitions are closed. Waits for their syncs.
+    pub(super) fn close(&self) {
+        let places = self.look(Book::held_places).unwrap_or_default();
+        for place in &places {
+            if let Some(Ok(data)) = self.awaited(std::slice::from_ref(place)) {
+                drop(data.wait());
+            }
+        }
+        // What fails is not acknowledged.
+        drop(self.settle());
+    }
+}
+
+impl Book {
+    /// What has to be said of the groups that had members when the process ended that wrote the log.
+    fn abandoned_groups(&self, now: Timestamp) -> Vec<Entry> {
+        let groups: BTreeSet<Arc<str>> = self.ledger.groups().cloned().collect();
+        let abandoned = |group: Arc<str>| {
+            let facts = self.ledger.facts(&group).unwrap_or_default();
+            let is_known = facts.empty_since.is_some();
+            let facts = Some(GroupFacts { empty_since: Some(now), ..facts });
+            (!is_known).then_some(Entry::Group { group, facts })
+        };
+        groups.into_iter().filter_map(abandoned).collect()
+    }
+}
+
+fn not_open() -> Error {
+    Error::new(ErrorKind::Closed, "the committed offsets are not open")
+}

@@ -1,0 +1,96 @@
+//! Members over a real broker in memory.
+
+use crate::broker::group_member::{CommitPoint, GroupEvent, GroupMember, MemberOptions, Resume, Wanted};
+use crate::clock::ManualClock;
+use crate::group::Range;
+use crate::{
+    Broker, Durability, ErrorKind, Maintenance, Offset, Record, Timestamp, TopicOptions, TopicPartition,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn clock() -> ManualClock {
+    ManualClock::new(Timestamp::from_millis(1_000_000))
+}
+
+fn broker(clock: &ManualClock) -> Broker {
+    let options = Broker::options().clock(clock.clone()).maintenance(Maintenance::Manual).seed(1);
+    options.open_in_memory().expect("memory")
+}
+
+fn options(group: &str, topics: &[&str]) -> MemberOptions {
+    MemberOptions {
+        group: group.to_owned(),
+        instance_id: None,
+        client_id: "test".into(),
+        wanted: Wanted::Names(topics.iter().map(|topic| (*topic).into()).collect()),
+        assignors: vec![Arc::new(Range)],
+        poll_interval: 5 * MINUTE,
+        session_timeout: MINUTE,
+    }
+}
+
+fn join(broker: &Broker, options: MemberOptions) -> Box<dyn GroupMember> {
+    broker.backend().join_group(options).expect("it may")
+}
+
+fn place(topic: &str, number: u32) -> TopicPartition {
+    TopicPartition::new(topic, number)
+}
+
+fn point(offset: u32) -> CommitPoint {
+    CommitPoint { offset: Offset::from(offset), metadata: "note".into(), leader_epoch: 0 }
+}
+
+/// Polls, and gives up at once what is to be given up. What is assigned.
+fn poll(member: &dyn GroupMember) -> Vec<(TopicPartition, Resume)> {
+    let mut assigned = Vec::new();
+    for event in member.poll().expect("it is a member") {
+        match event {
+            GroupEvent::Revoke(partitions) => member.gave_up(&partitions).wait().expect("memory"),
+            GroupEvent::Assigned(partitions) => assigned.extend(partitions),
+            GroupEvent::Lost(_) => {}
+        }
+    }
+    assigned
+}
+
+fn places(assigned: &[(TopicPartition, Resume)]) -> Vec<u32> {
+    assigned.iter().map(|(place, _)| place.partition()).collect()
+}
+
+#[test]
+fn two_members_share_and_the_one_that_is_left_takes_over() {
+    let clock = clock();
+    let broker = broker(&clock);
+    let topic = broker.create_topic("orders", TopicOptions::new().partitions(4)).expect("it is new");
+    for number in 0..4 {
+        let partition = topic.partition(number).expect("it is there");
+        partition.append([Record::new("a"), Record::new("b")]).wait().expect("memory");
+    }
+    let a = join(&broker, options("g", &["orders"]));
+    assert_eq!(places(&poll(&*a)), [0, 1, 2, 3]);
+    a.commit(vec![(place("orders", 3), point(2)), (place("orders", 0), point(0))], Durability::Durable)
+        .wait()
+        .expect("it is its own");
+    let b = join(&broker, options("g", &["orders"]));
+    assert!(a.is_called() && b.is_called());
+    assert_eq!(places(&poll(&*b)), [] as [u32; 0], "a still has them");
+    assert_eq!(places(&poll(&*a)), [] as [u32; 0]);
+    let given = poll(&*b);
+    assert_eq!(places(&given), [2, 3]);
+    assert_eq!(given[0].1, Resume::Anew);
+    let Resume::At(committed) = &given[1].1 else { panic!("{given:?}") };
+    assert_eq!((committed.offset, &*committed.metadata), (Offset::from(2), "note"));
+    let refused = a.commit(vec![(place("orders", 3), point(1))], Durability::Written).wait();
+    assert_eq!(refused.expect_err("it is b's").kind(), ErrorKind::Fenced);
+    drop(a);
+    let given = poll(&*b);
+    assert_eq!(places(&given), [0, 1]);
+    let Resume::At(committed) = &given[0].1 else { panic!("{given:?}") };
+    assert_eq!(committed.offset, Offset::ZERO, "0 is a committed offset");
+    broker.close().expect("memory");
+    assert_eq!(b.poll().expect_err("the broker is closed").kind(), ErrorKind::Closed);
+}
