@@ -27,6 +27,7 @@ mod open_time;
 #[cfg(annals_planted)]
 mod planted;
 mod proof;
+mod quickstart;
 mod real_disk;
 mod regressions;
 mod semantics;
