@@ -136,6 +136,11 @@ suites() {
     cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2 "$@"
 }
 
+# tool NAME..: the tool, run as a process, in the same profile.
+tool() {
+    cargo test --profile proof -p annals --features cli --bin annals --test cli -- --nocapture --test-threads=2 "$@"
+}
+
 # The same suites against bugs that are put in on purpose: each has to be caught.
 planted() {
     if ! grep -rq annals_planted src; then

@@ -28,6 +28,7 @@ mod open_time;
 #[cfg(annals_planted)]
 mod planted;
 mod proof;
+mod quickstart;
 mod real_disk;
 mod regressions;
 mod semantics;
