@@ -99,8 +99,8 @@ pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
 };
 pub use consumer::{
-    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OwnedConsumerRecord, Reset,
-    StartAt, Wakeup,
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OffsetAndMetadata,
+    OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance, Reset, StartAt, Wakeup,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{

@@ -17,7 +17,7 @@ pub(crate) mod backend;
 mod core;
 mod follower;
 mod group_handle;
-mod group_member;
+pub(crate) mod group_member;
 mod groups;
 mod guests;
 mod handle;

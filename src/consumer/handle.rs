@@ -1,13 +1,18 @@
 //! The handle that users hold.
 
+use super::alarm::Alarm;
+use super::group_options::GroupOptions;
 use super::lanes::Lanes;
 use super::limits::Limits;
+use super::membership::{GROUP, Membership, Readiness};
 use super::options::ConsumerOptions;
 use super::records::ConsumerRecords;
 use super::start_at::{Resets, StartAt};
 use super::stream::ConsumerStream;
 use super::wakeup::{WAKEUP, Wakeup};
-use crate::sync::{Bell, Deadline, block_on};
+use crate::broker::backend::Backend;
+use crate::broker::group_member::{MemberOptions, Wanted};
+use crate::sync::{Bell, Deadline, Rope, block_on};
 use crate::{Maintenance, Offset, Result, TopicPartition};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -39,14 +44,16 @@ use std::time::Duration;
 /// ```
 pub struct Consumer {
     bell: Arc<Bell>,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     limits: Limits,
     resets: Resets,
     maintenance: Maintenance,
+    /// Of a member of a group.
+    pub(super) membership: Option<Membership>,
 }
 
 impl Consumer {
-    pub(super) fn new(options: ConsumerOptions) -> Result<Self> {
+    pub(super) fn new(options: ConsumerOptions, wanted: Option<Wanted>) -> Result<Self> {
         let backend = options.broker.backend();
         let bell = Arc::new(Bell::default());
         let mut lanes = Lanes::new(&bell, options.read_level);
@@ -54,8 +61,12 @@ impl Consumer {
             let topic = backend.topic(place.topic())?;
             lanes.add(&*topic, place)?.seek(options.start_at)?;
         }
-        let (limits, resets) = (options.limits, options.resets);
-        Ok(Self { bell, lanes, limits, resets, maintenance: backend.maintenance() })
+        let (limits, resets, maintenance) = (options.limits, options.resets, backend.maintenance());
+        let membership = match wanted {
+            Some(wanted) => Some(join(backend, options.group, (wanted, options.start_at), &bell)?),
+            None => None,
+        };
+        Ok(Self { bell, lanes, limits, resets, maintenance, membership })
     }
 
     /// The records that come next, waiting for the first of them, at most `timeout`; none when the time is up. With
@@ -79,8 +90,16 @@ impl Consumer {
             return Ok(ConsumerRecords::default());
         }
         let found = block_on(Deadline::after(timeout), |context| self.poll_records(context));
-        self.bell.forget_sleeper();
+        self.waiting_ends();
         found.unwrap_or_else(|| Ok(ConsumerRecords::default()))
+    }
+
+    /// Nobody waits any more.
+    fn waiting_ends(&self) {
+        self.bell.forget_sleeper();
+        if let Some(membership) = &self.membership {
+            membership.wait_ends();
+        }
     }
 
     /// The records that come next, as soon as there are any; none when it was [woken](Consumer::wakeup). Dropping
@@ -102,15 +121,26 @@ impl Consumer {
     /// Asks for records, and to be woken when there may be some.
     pub(super) fn poll_records(&mut self, context: &mut Context<'_>) -> Poll<Result<ConsumerRecords>> {
         let mut rung = self.bell.take();
+        if let Some(membership) = &mut self.membership {
+            membership.poll_begins();
+        }
         loop {
             if self.hear(&rung) {
                 return Poll::Ready(Ok(ConsumerRecords::default()));
             }
+            if let Some(membership) = &mut self.membership {
+                membership.step(&mut self.lanes)?;
+            }
             match self.lanes.collect(&self.limits, &self.resets) {
                 Ok(found) if found.is_empty() => {}
-                found => return Poll::Ready(found),
+                found => return Poll::Ready(self.returned(found)),
             }
             if self.maintenance == Maintenance::Manual && self.lanes.serve()? {
+                continue;
+            }
+            if let Some(membership) = &self.membership
+                && membership.wait_begins() == Readiness::Called
+            {
                 continue;
             }
             match self.bell.poll(context) {
@@ -118,6 +148,13 @@ impl Consumer {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    fn returned(&mut self, found: Result<ConsumerRecords>) -> Result<ConsumerRecords> {
+        if let (Some(membership), Ok(_)) = (&mut self.membership, &found) {
+            membership.returned();
+        }
+        found
     }
 
     /// Puts those that have rung into the queue; says whether it was woken.
@@ -183,12 +220,75 @@ impl Consumer {
     }
 }
 
+impl Consumer {
+    /// Leaves the group at once, so that others get the partitions; before that, one that commits by itself commits
+    /// all that polls returned, and the listener hears that they are revoked. Blocks until what was committed is
+    /// durable. A consumer that is dropped leaves its group too, and commits nothing.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`]. It has left nevertheless.
+    pub fn close(mut self) -> Result<()> {
+        self.membership.take().map_or(Ok(()), |membership| membership.close(&mut self.lanes))
+    }
+
+    /// Subscribes a member of a group to other topics; its next polls say what it has then.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the consumer is in no group. `Closed`, `Fenced`.
+    pub fn subscribe<N: Into<Arc<str>>>(&mut self, topics: impl IntoIterator<Item = N>) -> Result<()> {
+        self.member()?.subscribe(Wanted::Names(topics.into_iter().map(Into::into).collect()))
+    }
+
+    /// Subscribes a member of a group to all topics to whose names `is_wanted` says yes, now and later.
+    ///
+    /// # Errors
+    /// As [`Consumer::subscribe`].
+    pub fn subscribe_matching(
+        &mut self,
+        is_wanted: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) -> Result<()> {
+        self.member()?.subscribe(Wanted::Matching(Arc::new(is_wanted)))
+    }
+
+    /// What its group calls it now. It gets another id when it was expelled and joins anew.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the consumer is in no group.
+    pub fn member_id(&self) -> Result<Arc<str>> {
+        Ok(self.member()?.id())
+    }
+}
+
+/// Joins the group that the options name.
+fn join(
+    backend: Arc<dyn Backend>,
+    options: GroupOptions,
+    (wanted, start_at): (Wanted, StartAt),
+    bell: &Arc<Bell>,
+) -> Result<Membership> {
+    let auto = match options.auto_commit_every {
+        Some(interval) => Some((interval, Alarm::new(&*backend, bell, GROUP)?)),
+        None => None,
+    };
+    let member = backend.clone().join_group(MemberOptions {
+        group: options.group,
+        instance_id: options.instance_id,
+        client_id: options.client_id,
+        wanted,
+        assignors: options.assignors,
+        poll_interval: options.poll_interval_max,
+        session_timeout: options.session_timeout,
+    })?;
+    let waker = Rope::waker(bell, GROUP);
+    Ok(Membership::new(backend, member, (start_at, options.listener), auto, waker))
+}
+
 /// A consumer that a future waits with: when that is dropped, nobody waits any more.
 struct Waiting<'c>(&'c mut Consumer);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.bell.forget_sleeper();
+        self.0.waiting_ends();
     }
 }
 

@@ -8,6 +8,7 @@
 use super::limits::Room;
 use super::start_at::{Cause, Reset, Resets, StartAt};
 use crate::broker::backend::{BackendReader, BackendTopic, BackendWatch};
+use crate::broker::group_member::CommitPoint;
 use crate::sync::{Bell, Rope};
 use crate::{Error, ErrorKind, Offset, ReadLevel, Records, Result, TopicPartition};
 use std::sync::Arc;
@@ -37,6 +38,8 @@ pub(super) struct Lane {
     pub(super) turn: Turn,
     /// The offset of the next record to return.
     position: Offset,
+    /// Where the position is to be, as long as that could not be looked up.
+    unresolved: Option<StartAt>,
     /// None while there is nothing to read, so that the partition may be put to rest.
     reader: Option<Box<dyn BackendReader>>,
     /// What was read and not yet returned.
@@ -76,6 +79,7 @@ impl Lane {
             waker: Rope::waker(bell, number),
             turn: Turn::Queued,
             position: Offset::ZERO,
+            unresolved: None,
             reader: None,
             rest: None,
             is_anchored: false,
@@ -101,9 +105,23 @@ impl Lane {
         Ok(())
     }
 
+    /// Begins at `start`. Where that cannot be looked up, polls say so until it can.
+    pub(super) fn begin_at(&mut self, start: StartAt) {
+        if self.seek(start).is_err() {
+            self.unresolved = Some(start);
+        }
+    }
+
+    /// What to commit: the position, if there is one.
+    pub(super) fn commit_point(&self) -> Option<(TopicPartition, CommitPoint)> {
+        let point = CommitPoint { offset: self.position, metadata: "".into(), leader_epoch: 0 };
+        self.unresolved.is_none().then(|| (self.place.clone(), point))
+    }
+
     /// Goes on from this offset.
     pub(super) fn move_to(&mut self, position: Offset) {
         self.position = position;
+        self.unresolved = None;
         self.reader = None;
         self.rest = None;
         self.is_anchored = false;
@@ -167,6 +185,9 @@ impl Lane {
 
     /// Has something in `rest`; false when there is nothing now.
     fn fetch(&mut self) -> Result<bool, Halt> {
+        if let Some(start) = self.unresolved {
+            self.seek(start)?;
+        }
         self.look_for_cut()?;
         loop {
             if self.rest.is_some() {

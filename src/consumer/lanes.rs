@@ -14,6 +14,7 @@ use super::limits::{Limits, Room};
 use super::records::ConsumerRecords;
 use super::start_at::Resets;
 use crate::broker::backend::BackendTopic;
+use crate::broker::group_member::CommitPoint;
 use crate::sync::Bell;
 use crate::{Error, ErrorKind, ReadLevel, Result, TopicPartition};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -69,6 +70,17 @@ impl Lanes {
         let number = self.numbers.remove(place)?;
         self.queue.retain(|queued| *queued != number);
         self.lanes.remove(&number)
+    }
+
+    /// What to commit for these: the positions of those that are among the lanes.
+    pub(super) fn commit_points(&self, places: &[TopicPartition]) -> Vec<(TopicPartition, CommitPoint)> {
+        let lanes = places.iter().filter_map(|place| self.get(place).ok());
+        lanes.filter_map(Lane::commit_point).collect()
+    }
+
+    /// What to commit for all of them.
+    pub(super) fn all_commit_points(&self) -> Vec<(TopicPartition, CommitPoint)> {
+        self.iter().filter_map(Lane::commit_point).collect()
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &TopicPartition> {

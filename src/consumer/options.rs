@@ -1,5 +1,6 @@
 //! What a consumer is told when it is made.
 
+use super::group_options::GroupOptions;
 use super::handle::Consumer;
 use super::limits::Limits;
 use super::start_at::{Reset, Resets, StartAt};
@@ -32,10 +33,13 @@ pub struct ConsumerOptions {
     pub(super) read_level: ReadLevel,
     pub(super) limits: Limits,
     pub(super) resets: Resets,
+    pub(super) group: GroupOptions,
 }
 
 impl Broker {
-    /// The options to make a consumer with: by hand with [`assign`](ConsumerOptions::assign).
+    /// The options to make a consumer with: one that is assigned partitions by hand, with
+    /// [`assign`](ConsumerOptions::assign), or a member of a group, with [`group`](ConsumerOptions::group) and
+    /// [`subscribe`](ConsumerOptions::subscribe).
     #[must_use]
     pub fn consumer(&self) -> ConsumerOptions {
         ConsumerOptions {
@@ -45,6 +49,7 @@ impl Broker {
             read_level: ReadLevel::default(),
             limits: Limits::default(),
             resets: Resets::default(),
+            group: GroupOptions::default(),
         }
     }
 }
@@ -117,15 +122,21 @@ impl ConsumerOptions {
         self
     }
 
-    /// Makes the consumer. Blocks while partitions that rest are opened, if their start is looked up by time.
+    /// Makes the consumer. A member of a group gets its partitions when it polls. Blocks while partitions that rest
+    /// are opened, if their start is looked up by time, and while the committed offsets are read for the first
+    /// time.
     ///
     /// # Errors
     /// - `NotFound`: an assigned partition does not exist.
-    /// - `InvalidInput`: a limit is 0, or a partition is assigned twice.
+    /// - `InvalidInput`: a limit is 0; a partition is assigned twice; a name that a group or a member cannot have;
+    ///   a group without a subscription, a subscription without a group, or both beside an assignment by hand.
+    /// - `Conflict`: the member has no assignor in common with the others of its group.
+    /// - `TooLarge`: the group has as many members as it can, or there are too many groups.
     /// - `Closed`: the broker was closed.
     /// - else as [`Topic::partition`](crate::Topic::partition).
     pub fn build(self) -> Result<Consumer> {
         self.limits.check()?;
-        Consumer::new(self)
+        let wanted = self.group.check(!self.assigned.is_empty())?;
+        Consumer::new(self, wanted)
     }
 }

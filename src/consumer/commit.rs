@@ -1,0 +1,118 @@
+//! Committing: how far the group has got.
+
+use super::handle::Consumer;
+use super::membership::Membership;
+use super::records::ConsumerRecord;
+use crate::broker::group_member::CommitPoint;
+use crate::group::CommittedOffset;
+use crate::{Durability, Error, ErrorKind, Offset, Pending, Result, TopicPartition};
+use std::sync::Arc;
+
+/// An offset to commit, with something to be kept beside it.
+///
+/// ```
+/// use annals::{Offset, OffsetAndMetadata};
+/// let marked = OffsetAndMetadata::new(Offset::from(42)).metadata("checksum 7f");
+/// assert_eq!(marked, OffsetAndMetadata::from(Offset::from(42)).metadata("checksum 7f"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetAndMetadata {
+    offset: Offset,
+    metadata: Arc<str>,
+}
+
+impl OffsetAndMetadata {
+    /// This offset, which is that of the next record to read, and nothing beside it.
+    #[must_use]
+    pub fn new(offset: Offset) -> Self {
+        Self { offset, metadata: "".into() }
+    }
+
+    /// Keeps this text beside it, at most 4,096 bytes.
+    #[must_use]
+    pub fn metadata(mut self, metadata: impl Into<Arc<str>>) -> Self {
+        self.metadata = metadata.into();
+        self
+    }
+}
+
+impl From<Offset> for OffsetAndMetadata {
+    fn from(offset: Offset) -> Self {
+        Self::new(offset)
+    }
+}
+
+/// What to commit, as the group takes it.
+pub(super) fn points<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
+    offsets: impl IntoIterator<Item = (P, O)>,
+) -> Vec<(TopicPartition, CommitPoint)> {
+    let point = |(partition, marked): (P, O)| {
+        let OffsetAndMetadata { offset, metadata } = marked.into();
+        (partition.into(), CommitPoint { offset, metadata, leader_epoch: 0 })
+    };
+    offsets.into_iter().map(point).collect()
+}
+
+impl Consumer {
+    /// Commits the position of every partition it has: all that polls returned. The work is done when the commit is
+    /// durable; commits in flight share a sync.
+    ///
+    /// What is accepted holds at once: whoever gets the partition next goes on from there. It is stored once the
+    /// records before it are durable, so that no commit is ahead of its data.
+    ///
+    /// # Errors
+    /// Through the returned work:
+    /// - `Fenced`: the member was expelled, or has one of the partitions no more. The next poll says what it has.
+    /// - `OutOfRange`: a position lies beyond the end of its log.
+    /// - `InvalidInput`: the consumer is in no group. `Closed`.
+    /// - `NoSpace`, `Poisoned`, `Io`: the commit, or its data, cannot be stored.
+    #[doc(alias = "commitSync")]
+    #[doc(alias = "commitAsync")]
+    pub fn commit(&self) -> Pending<()> {
+        let commit = |member: &Membership| member.commit(self.lanes.all_commit_points(), Durability::Durable);
+        self.member().map(commit).unwrap_or_else(Pending::failed)
+    }
+
+    /// Commits that this record, and all before it in its partition, need not be read again. Records of other
+    /// partitions are not concerned.
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`].
+    pub fn commit_through(&self, record: &ConsumerRecord<'_>) -> Pending<()> {
+        let point = CommitPoint {
+            offset: record.offset().next(),
+            metadata: "".into(),
+            leader_epoch: record.leader_epoch(),
+        };
+        let point = [(record.topic_partition().clone(), point)];
+        let commit = |member: &Membership| member.commit(point, Durability::Durable);
+        self.member().map(commit).unwrap_or_else(Pending::failed)
+    }
+
+    /// Commits these offsets, each that of the next record to read, all of them or none. An [`Offset`] will do, or
+    /// an [`OffsetAndMetadata`].
+    ///
+    /// # Errors
+    /// As [`Consumer::commit`]; `TooLarge` when metadata is.
+    pub fn commit_offsets<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
+        &self,
+        offsets: impl IntoIterator<Item = (P, O)>,
+    ) -> Pending<()> {
+        let commit = |member: &Membership| member.commit(points(offsets), Durability::Durable);
+        self.member().map(commit).unwrap_or_else(Pending::failed)
+    }
+
+    /// What the group has committed of a partition, be it this member's or another's; none when it has not.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such topic. `InvalidInput` when the consumer is in no group. `Closed`.
+    pub fn committed(&self, partition: impl Into<TopicPartition>) -> Result<Option<CommittedOffset>> {
+        self.member()?.committed(&partition.into())
+    }
+
+    pub(super) fn member(&self) -> Result<&Membership> {
+        let none =
+            || Error::new(ErrorKind::InvalidInput, "the consumer is in no group: name one with `group`");
+        self.membership.as_ref().ok_or_else(none)
+    }
+}

@@ -1,0 +1,170 @@
+//! What a consumer is told that is to be a member of a group.
+
+use super::options::ConsumerOptions;
+use super::rebalance::Rebalance;
+use crate::broker::group_member::Wanted;
+use crate::group::{Assignor, CooperativeSticky};
+use crate::{Error, ErrorKind, Result};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The part of a consumer's options that concerns its group.
+#[derive(Clone)]
+pub(super) struct GroupOptions {
+    pub(super) group: String,
+    pub(super) wanted: Option<Wanted>,
+    pub(super) instance_id: Option<Arc<str>>,
+    pub(super) client_id: Arc<str>,
+    pub(super) assignors: Vec<Arc<dyn Assignor>>,
+    pub(super) poll_interval_max: Duration,
+    pub(super) session_timeout: Duration,
+    pub(super) auto_commit_every: Option<Duration>,
+    pub(super) listener: Option<super::rebalance::Listener>,
+}
+
+impl Default for GroupOptions {
+    fn default() -> Self {
+        Self {
+            group: String::new(),
+            wanted: None,
+            instance_id: None,
+            client_id: "annals".into(),
+            assignors: vec![Arc::new(CooperativeSticky)],
+            poll_interval_max: Duration::from_secs(300),
+            session_timeout: Duration::from_secs(45),
+            auto_commit_every: None,
+            listener: None,
+        }
+    }
+}
+
+impl GroupOptions {
+    /// Whether the consumer is to be a member; which topics it wants then.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the options contradict each other.
+    pub(super) fn check(&self, is_assigned: bool) -> Result<Option<Wanted>> {
+        let refuse = |message: &str| Err(Error::new(ErrorKind::InvalidInput, message));
+        match &self.wanted {
+            None if self.group.is_empty() => Ok(None),
+            None if is_assigned => refuse(
+                "a consumer that is assigned by hand is in no group: leave out `group`, or `subscribe` instead",
+            ),
+            None => refuse("a member of a group subscribes to topics: call `subscribe`"),
+            Some(_) if self.group.is_empty() => {
+                refuse("who subscribes is a member of a group: name it with `group`")
+            }
+            Some(_) if is_assigned => refuse("`assign` and `subscribe` exclude each other"),
+            Some(_) if self.poll_interval_max.is_zero() => {
+                refuse("poll_interval_max is 0: the member would be expelled at once")
+            }
+            Some(wanted) => Ok(Some(wanted.clone())),
+        }
+    }
+}
+
+impl ConsumerOptions {
+    /// Joins this group, whose members share the partitions of the topics they
+    /// [subscribe](ConsumerOptions::subscribe) to. A name has 1 to 249 of `A-Z a-z 0-9 . _ -`.
+    #[doc(alias = "group.id")]
+    #[must_use]
+    pub fn group(mut self, name: impl Into<String>) -> Self {
+        self.group.group = name.into();
+        self
+    }
+
+    /// Wants the partitions of these topics, now or once they exist.
+    #[must_use]
+    pub fn subscribe<N: Into<Arc<str>>>(mut self, topics: impl IntoIterator<Item = N>) -> Self {
+        self.group.wanted = Some(Wanted::Names(topics.into_iter().map(Into::into).collect()));
+        self
+    }
+
+    /// Wants the partitions of all topics to whose names `is_wanted` says yes, also those that are created later.
+    /// The group's own topics are never among them.
+    #[must_use]
+    pub fn subscribe_matching(mut self, is_wanted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
+        self.group.wanted = Some(Wanted::Matching(Arc::new(is_wanted)));
+        self
+    }
+
+    /// Makes it a static member of this name: it may be gone for up to the
+    /// [session time-out](ConsumerOptions::session_timeout), and has its partitions when it comes back, without a
+    /// rebalance. A second one of the same name takes over, and the first is `Fenced`.
+    #[doc(alias = "group.instance.id")]
+    #[must_use]
+    pub fn group_instance_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.group.instance_id = Some(id.into());
+        self
+    }
+
+    /// What its member id begins with, for whoever looks at the group. Default `annals`.
+    #[doc(alias = "client.id")]
+    #[must_use]
+    pub fn client_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.group.client_id = id.into();
+        self
+    }
+
+    /// How partitions are shared, the preferred way first; the group uses one that all members have. Default
+    /// [`CooperativeSticky`].
+    #[doc(alias = "partition.assignment.strategy")]
+    #[must_use]
+    pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
+        self.group.assignors = assignors.into_iter().collect();
+        self
+    }
+
+    /// How long it may work between two polls before it is taken to be stuck and expelled. Default 5 minutes; above
+    /// 0. Waiting inside of a poll does not count.
+    #[doc(alias = "max.poll.interval.ms")]
+    #[must_use]
+    pub fn poll_interval_max(mut self, interval: Duration) -> Self {
+        self.group.poll_interval_max = interval;
+        self
+    }
+
+    /// How long a static member may be away before its partitions go to others. Default 45 seconds. Other members
+    /// in this process have no session: they leave when they are dropped.
+    #[doc(alias = "session.timeout.ms")]
+    #[must_use]
+    pub fn session_timeout(mut self, timeout: Duration) -> Self {
+        self.group.session_timeout = timeout;
+        self
+    }
+
+    /// Commits by itself, at most this often, what earlier polls returned: what a poll returns counts as worked on
+    /// when the next begins, and when the consumer is [closed](crate::Consumer::close). Such a commit is `Written`,
+    /// and durable once partitions are given up. Default: it does not.
+    #[doc(alias = "enable.auto.commit")]
+    #[doc(alias = "auto.commit.interval.ms")]
+    #[must_use]
+    pub fn auto_commit_every(mut self, interval: Duration) -> Self {
+        self.group.auto_commit_every = Some(interval);
+        self
+    }
+
+    /// Calls `listener` whenever partitions come or go, from within polls and close. It must not wait for other
+    /// members of the group: they may be waiting for this one.
+    #[must_use]
+    pub fn on_rebalance(mut self, listener: impl Fn(Rebalance<'_>) + Send + Sync + 'static) -> Self {
+        self.group.listener = Some(Arc::new(listener));
+        self
+    }
+}
+
+impl fmt::Debug for GroupOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GroupOptions")
+            .field("group", &self.group)
+            .field("wanted", &self.wanted)
+            .field("instance_id", &self.instance_id)
+            .field("client_id", &self.client_id)
+            .field("assignors", &self.assignors)
+            .field("poll_interval_max", &self.poll_interval_max)
+            .field("session_timeout", &self.session_timeout)
+            .field("auto_commit_every", &self.auto_commit_every)
+            .finish_non_exhaustive()
+    }
+}
