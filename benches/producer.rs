@@ -10,7 +10,9 @@
 
 mod support;
 
-use annals::{Broker, Durability, Partition, Producer, ReadLevel, Record, SendDurability, Topic, TopicOptions};
+use annals::{
+    Broker, Durability, Partition, Producer, ReadLevel, Record, SendDurability, Topic, TopicOptions,
+};
 use std::hint::black_box;
 use std::path::Path;
 use std::thread;

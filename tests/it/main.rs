@@ -26,6 +26,7 @@ mod model;
 mod open_time;
 #[cfg(annals_planted)]
 mod planted;
+mod producer;
 mod proof;
 mod real_disk;
 mod regressions;
