@@ -112,14 +112,14 @@ mod tests {
         let (three, seven) = (Rope::waker(&bell, 3), Rope::waker(&bell, 7));
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
-        let mut context = Context::from_waker(&waker);
+        let context = Context::from_waker(&waker);
         assert!(bell.poll(&context).is_pending());
         three.wake_by_ref();
         three.wake_by_ref();
         seven.wake_by_ref();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert_eq!(bell.poll(&context), Poll::Ready(BTreeSet::from([3, 7])));
-        assert!(bell.poll(&mut context).is_pending());
+        assert!(bell.poll(&context).is_pending());
         bell.forget_sleeper();
         seven.wake();
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
