@@ -117,22 +117,13 @@ fn a_close_reaches_whoever_waits_for_room() {
     in_all_orders(|| {
         let budget = Arc::new(Budget::new(1));
         assert!(budget.try_take(1));
-        let waiting = {
+        let waiting = [1, 1].map(|needed| {
             let budget = Arc::clone(&budget);
-            thread::spawn(move || {
-                if take(&budget, 1).is_ok() {
-                    budget.give_back(1)
-                }
-            })
-        };
-        let giving = {
-            let budget = Arc::clone(&budget);
-            thread::spawn(move || budget.give_back(1))
-        };
+            thread::spawn(move || take(&budget, needed).expect_err("nothing is given back"))
+        });
         budget.close(&over());
-        waiting.join().expect("it ends");
-        giving.join().expect("it ends");
-        assert_eq!(budget.in_use(), 0);
+        waiting.into_iter().for_each(|waiting| drop(waiting.join().expect("it ends")));
+        assert_eq!(budget.in_use(), 1);
     });
 }
 
@@ -236,7 +227,7 @@ fn what_a_carrier_leaves_is_carried_by_whom_it_calls() {
     });
 }
 
-/// A producer in so many words: room for one record, one partition, an outcome for each record.
+/// A producer in so many words: room for one record or two, one partition, an outcome for each record.
 struct Small {
     budget: Budget,
     relay: Relay<Vec<Arc<Outcome<Result<u32>>>>>,
@@ -270,9 +261,9 @@ impl Carrier for Small {
 }
 
 impl Small {
-    fn new() -> Arc<Self> {
+    fn new(room: usize) -> Arc<Self> {
         let (is_closed, end) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Self { budget: Budget::new(1), relay: Relay::default(), is_closed, end })
+        Arc::new(Self { budget: Budget::new(room), relay: Relay::default(), is_closed, end })
     }
 
     fn send(&self) -> Result<u32> {
@@ -301,23 +292,25 @@ impl Small {
 
 #[test]
 fn senders_that_wait_for_room_and_for_receipts_all_come_through() {
-    in_all_orders(|| {
-        let producer = Small::new();
-        let other = {
-            let producer = Arc::clone(&producer);
-            thread::spawn(move || producer.send().expect("it is open"))
-        };
-        let own = producer.send().expect("it is open");
-        let other = other.join().expect("it ends");
-        assert_eq!(own + other, 1, "each has an offset of its own");
-        assert_eq!(producer.budget.in_use(), 0);
-    });
+    for room in [1, 2] {
+        in_all_orders(move || {
+            let producer = Small::new(room);
+            let other = {
+                let producer = Arc::clone(&producer);
+                thread::spawn(move || producer.send().expect("it is open"))
+            };
+            let own = producer.send().expect("it is open");
+            let other = other.join().expect("it ends");
+            assert_eq!(own + other, 1, "each has an offset of its own");
+            assert_eq!(producer.budget.in_use(), 0);
+        });
+    }
 }
 
 #[test]
 fn a_close_answers_all_senders() {
     in_all_orders(|| {
-        let producer = Small::new();
+        let producer = Small::new(1);
         let other = {
             let producer = Arc::clone(&producer);
             thread::spawn(move || producer.send().is_ok())
