@@ -27,6 +27,7 @@ mod model;
 mod open_time;
 #[cfg(annals_planted)]
 mod planted;
+mod producer;
 mod proof;
 mod quickstart;
 mod real_disk;
