@@ -16,6 +16,7 @@ mod damage_salvage;
 mod damage_sample;
 mod faults;
 mod faults_run;
+mod groups;
 mod honest_simulation;
 mod idle_consumers;
 mod inspection;

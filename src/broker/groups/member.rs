@@ -131,7 +131,6 @@ impl GroupMember for Member {
             return Ok(Vec::new());
         }
         self.seat.answer();
-        self.seat.work_since(now);
         if life.topics_version != version {
             life.topics_version = version;
             self.groups.follow_topics(&self.core);
@@ -235,6 +234,8 @@ impl Member {
         {
             return Err(Refusal::FencedInstance(instance.clone()));
         }
+        // Not before who has not polled for too long was expelled: this one may be among them.
+        self.seat.work_since(now);
         coordinator.poll(id, now)
     }
 
