@@ -106,10 +106,16 @@ impl Coordinator {
         }
         let revoked = self.take_revoked(id, now);
         let changes = Changes { lost, revoked, assigned: self.take_assigned(id) };
-        if self.state == GroupState::CompletingRebalance && self.is_settled() {
+        self.note_settled();
+        Ok(changes)
+    }
+
+    /// A group without remote members is stable once everybody holds what it should; one with them goes by
+    /// its rounds.
+    fn note_settled(&mut self) {
+        if !self.has_remote() && self.state == GroupState::CompletingRebalance && self.is_settled() {
             self.state = GroupState::Stable;
         }
-        Ok(changes)
     }
 
     /// What a member does now, without a step.
@@ -210,9 +216,8 @@ impl Coordinator {
             if partitions.iter().any(is_left) {
                 self.changed(now);
             }
-        } else if self.state == GroupState::CompletingRebalance && self.is_settled() {
-            self.state = GroupState::Stable;
         }
+        self.note_settled();
         Ok(())
     }
 
