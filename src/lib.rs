@@ -59,6 +59,7 @@
 //! # The floors
 //!
 //! ```text
+//!     producer     Producer: gathers records into batches; receipts
 //!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
 //!     group        who reads which partition: assignors
@@ -82,6 +83,7 @@ pub mod io;
 #[doc(hidden)]
 pub mod oracle;
 mod partition;
+mod producer;
 mod record;
 mod segment;
 mod sync;
@@ -105,6 +107,10 @@ pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
     PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, TimedOffset,
     TimestampSource, TornBytes, VerifyReport, WriteMode,
+};
+pub use producer::{
+    OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,
+    SendDurability, Target,
 };
 pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
 pub use segment::Segment;

@@ -112,7 +112,6 @@ impl Upkeep {
 
     /// Has the thread look once more at a chore that is being given up by whoever held it. Never blocks. False
     /// when nobody is at the other end.
-    #[allow(dead_code, reason = "a producer is the first to use it")]
     pub(crate) fn call_last(&self, chore: Arc<dyn Chore>) -> bool {
         let line = self.line.get();
         line.is_some_and(|line| line.thread.send(Call::LookLast(chore)))
@@ -157,7 +156,6 @@ pub(crate) struct Worker {
 
 enum Call {
     Look(Weak<dyn Chore>),
-    #[allow(dead_code, reason = "a producer is the first to use it")]
     /// The same for a chore that nobody else holds any more: it lives until this is answered.
     LookLast(Arc<dyn Chore>),
     End,

@@ -16,3 +16,5 @@ mod promises;
 mod shape;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/tool.rs"]
+mod tool;

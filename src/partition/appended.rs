@@ -44,7 +44,6 @@ impl Appended {
 
 /// A batch that was stored for others, each of whom waits for it by himself.
 #[derive(Debug)]
-#[allow(dead_code, reason = "a producer is the first to use it")]
 pub(crate) struct StoredBatch {
     pub(crate) appended: Appended,
     /// What the level that was asked for still wants.

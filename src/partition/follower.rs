@@ -114,7 +114,7 @@ impl Follower {
     /// Looks at what has changed.
     ///
     /// # Errors
-    /// `Corrupt`, `Unsupported` or `Io` when what is there cannot be read.
+    /// `Corrupt`, `Unsupported` or `Io` when not all of what is there can be read.
     pub fn refresh(&self) -> Result<()> {
         self.source.refresh()
     }
@@ -147,7 +147,7 @@ impl Follower {
     /// # Errors
     /// As [`Follower::refresh`].
     pub fn offset_for_time(&self, level: ReadLevel, time: Timestamp) -> Result<Option<TimedOffset>> {
-        self.refresh()?;
+        self.source.look()?;
         self.source.offset_for_time(level, time)
     }
 
@@ -195,8 +195,13 @@ impl Source for Followed {
 
     fn look_again(&self, level: ReadLevel) -> Result<bool> {
         let before = self.end_at(level);
-        self.refresh()?;
-        Ok(self.end_at(level) != before)
+        self.look()?;
+        // What lies before damage is read; behind it there is no going on.
+        if self.end_at(level) == before {
+            self.seen.lock().refuse_damaged().map(|()| false)
+        } else {
+            Ok(true)
+        }
     }
 
     fn look_anew(&self) -> Result<bool> {
@@ -223,6 +228,12 @@ impl Followed {
     }
 
     fn refresh(&self) -> Result<()> {
+        self.look()?;
+        self.seen.lock().refuse_damaged()
+    }
+
+    /// Looks at what has changed, up to where the log is damaged.
+    fn look(&self) -> Result<()> {
         let mut seen = self.seen.lock();
         let (manifest, _) = load_read_only(&*self.dir)?;
         if manifest.generation != seen.generation {
@@ -314,6 +325,12 @@ impl Seen {
         }
         self.settle_durable();
         Ok(())
+    }
+
+    /// # Errors
+    /// `Corrupt` when the log is known to be synced beyond where it can be read.
+    fn refuse_damaged(&self) -> Result<()> {
+        self.open.iter().find_map(|open| open.damage.clone()).map_or(Ok(()), Err)
     }
 
     /// The furthest proof counts for all before it.

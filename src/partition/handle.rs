@@ -93,11 +93,13 @@ impl Partition {
     /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
     /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
     ///   or by a [`Partition::reopen`] that did not find them.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append<'r>(&self, records: impl IntoIterator<Item = Record<'r>>) -> Pending<Appended> {
         self.append_with(self.shared().policy.durability(), records)
     }
 
     /// The same, waiting for `level`.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_with<'r>(
         &self,
         level: Durability,
@@ -111,6 +113,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Conflict` when the log ends elsewhere; nothing was stored. Else as [`Partition::append`].
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_if<'r>(
         &self,
         expected: Offset,
@@ -126,6 +129,7 @@ impl Partition {
     /// - `Conflict`: the batch does not begin where the log ends.
     /// - `Fenced`: its leader epoch is lower than the log's.
     /// - else as [`Partition::append`].
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn append_batch(&self, batch: &Batch) -> Pending<Appended> {
         let level = self.shared().policy.durability();
         let mut batch = batch.clone();
@@ -182,11 +186,13 @@ impl Partition {
     ///
     /// # Errors
     /// `Closed` when the partition is closed meanwhile; `Io` when the sync failed.
+    #[must_use = "nobody waits until it is waited for"]
     pub fn wait_past(&self, offset: Offset) -> Pending<()> {
         self.wait_past_at(self.shared().policy.read_level(), offset)
     }
 
     /// The same for a reader at `level`.
+    #[must_use = "nobody waits until it is waited for"]
     pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
         let until = EndPassed { shared: self.shared().clone(), level };
         let goal = self.shared().commit.goal(offset.get().saturating_add(1));
@@ -197,6 +203,7 @@ impl Partition {
     ///
     /// # Errors
     /// `Poisoned` or `Io` when a sync failed; `Conflict` when some of it was taken back meanwhile; `Closed`.
+    #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn flush(&self) -> Pending<()> {
         Pending::until(self.shared().clone(), self.shared().written_goal(), ())
     }

@@ -48,7 +48,6 @@ mod waiting;
 mod writer;
 
 pub use appended::Appended;
-#[allow(unused_imports, reason = "a producer is the first to use it")]
 pub(crate) use appended::{Remaining, StoredBatch};
 pub(crate) use entropy::Entropy;
 pub use follower::Follower;

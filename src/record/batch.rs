@@ -228,10 +228,9 @@ impl Batch {
         BatchHeader::decode(&self.buf).expect(VERIFIED)
     }
 
-    /// An empty builder with this batch's buffer.
-    #[allow(dead_code, reason = "a producer fills one buffer after the other")]
-    pub(crate) fn into_builder(self, limits: BatchLimits) -> BatchBuilder {
-        BatchBuilder::reusing(self.buf, limits)
+    /// Its buffer, for another batch: see [`BatchBuilder::reusing`].
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.buf
     }
 
     /// Makes this the batch that is stored at `stamp`'s place, and returns its bytes.

@@ -10,7 +10,7 @@
 use super::batch_header::{HEADER_LEN, at};
 use super::limits::HEADER_COUNT_MAX;
 use super::pen::Pen;
-use super::varint::{VARINT_LEN_MAX, varint_len, varlong_len};
+use super::varint::{VARINT_LEN_MAX, VARLONG_LEN_MAX, varint_len, varlong_len};
 use super::{Batch, BatchLimits, Header, Record};
 use crate::{Error, ErrorKind, Result, Timestamp};
 
@@ -20,7 +20,7 @@ const RESERVE_LEN_MAX: usize = 64 << 10;
 /// Gathers records for one batch, already encoded.
 ///
 /// ```text
-///     BatchBuilder --push--> ... --finish--> Batch --stamp--> stored --into_builder--> BatchBuilder
+///     BatchBuilder --push--> ... --finish--> Batch --stamp--> stored --into_buffer, reusing--> BatchBuilder
 /// ```
 #[derive(Debug)]
 pub(crate) struct BatchBuilder {
@@ -47,13 +47,11 @@ impl BatchBuilder {
     }
 
     /// How many records it holds.
-    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn record_count(&self) -> u32 {
         self.record_count
     }
 
     /// Bytes the batch would have now.
-    #[allow(dead_code, reason = "a producer adds its records one by one")]
     pub(crate) const fn len(&self) -> usize {
         self.end
     }
@@ -63,20 +61,48 @@ impl BatchBuilder {
     /// # Errors
     /// - `TooLarge`: with it the batch would pass its limit, or it has too many headers.
     /// - `InvalidInput`: its time is too far from the first record's to be expressed.
-    #[allow(dead_code, reason = "a producer adds its records one by one")]
+    #[cfg(test)]
     pub(crate) fn push(&mut self, record: &Record<'_>, now: Timestamp) -> Result<()> {
-        self.push_of(record, now, 1)
+        self.push_of(record, now, 1, usize::MAX).map(|added| assert!(added, "no other limit was set"))
+    }
+
+    /// The same, unless the batch would be larger than `bytes_wanted` with it, or cannot express its time: then
+    /// nothing was added, and it goes into the next batch. An empty batch takes any record below the limit.
+    ///
+    /// # Errors
+    /// `TooLarge`: the record is above the limit of a batch, or has too many headers. Nothing was added.
+    #[inline]
+    pub(crate) fn push_within(
+        &mut self,
+        record: &Record<'_>,
+        now: Timestamp,
+        bytes_wanted: usize,
+    ) -> Result<bool> {
+        self.push_of(record, now, 1, bytes_wanted)
     }
 
     /// Adds a record that is the first of about `count` like it.
-    fn push_of(&mut self, record: &Record<'_>, now: Timestamp, count: usize) -> Result<()> {
+    #[inline]
+    fn push_of(
+        &mut self,
+        record: &Record<'_>,
+        now: Timestamp,
+        count: usize,
+        bytes_wanted: usize,
+    ) -> Result<bool> {
         let timestamp = record.timestamp.unwrap_or(now).as_millis();
         let base = if self.record_count == 0 { timestamp } else { self.base_timestamp };
-        let timestamp_delta = timestamp.checked_sub(base).ok_or_else(|| too_far(base, timestamp))?;
+        let is_next = self.record_count > 0 && bytes_wanted < usize::MAX;
+        let Some(timestamp_delta) = timestamp.checked_sub(base) else {
+            return if is_next { Ok(false) } else { Err(too_far(base, timestamp)) };
+        };
         let offset_delta = i32::try_from(self.record_count).unwrap_or(i32::MAX);
         let body_len = body_len(record, timestamp_delta, offset_delta);
         let len = varint_len(as_i32(body_len)).saturating_add(body_len);
         let end = self.end.saturating_add(len);
+        if end > bytes_wanted && is_next {
+            return Ok(false);
+        }
         self.limits.admit(end)?;
         admit_headers(record.headers.len())?;
         self.make_room(end, len, count);
@@ -85,7 +111,7 @@ impl BatchBuilder {
         self.base_timestamp = base;
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.record_count += 1;
-        Ok(())
+        Ok(true)
     }
 
     /// Room up to `end`, where the record of `len` bytes will end; and, within reason, for `count` like it.
@@ -138,10 +164,24 @@ impl BatchBuilder {
         let count = records.size_hint().0.max(1);
         let mut builder = Self::new(limits);
         for record in records {
-            builder.push_of(&record, now, count)?;
+            builder.push_of(&record, now, count, usize::MAX)?;
         }
         builder.finish()
     }
+}
+
+/// No fewer bytes than `record` takes in any batch, and not many more.
+#[inline]
+pub(crate) fn len_bound(record: &Record<'_>) -> usize {
+    let part = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len).saturating_add(VARINT_LEN_MAX);
+    let headers = record
+        .headers
+        .iter()
+        .map(|header| part(Some(header.key().as_bytes())).saturating_add(part(header.value())));
+    let headers = headers.fold(0, usize::saturating_add);
+    // Its length, its attributes, its time, its number, how many headers.
+    let fixed = 4 * VARINT_LEN_MAX + VARLONG_LEN_MAX;
+    part(record.key).saturating_add(part(record.value)).saturating_add(headers).saturating_add(fixed)
 }
 
 /// Bytes of `record` behind its own length. Saturates, far above every limit.

@@ -53,7 +53,7 @@ pub(crate) use {owned::IntoIter, records::Iter};
 pub(crate) use {
     batch::{Stamp, Times, stamp_verified},
     batch_header::{BatchHeader, HEADER_LEN},
-    builder::BatchBuilder,
+    builder::{BatchBuilder, len_bound},
     check::{Place, check},
     checksum::crc32,
     chunk::{Damage, Verified, verify_chunk, verify_compacted_chunk},
@@ -129,6 +129,20 @@ impl<'a> Record<'a> {
     pub fn timestamp(mut self, timestamp: Timestamp) -> Self {
         self.timestamp = Some(timestamp);
         self
+    }
+}
+
+impl Record<'_> {
+    pub(crate) fn key_bytes(&self) -> Option<&[u8]> {
+        self.key
+    }
+
+    pub(crate) fn value_bytes(&self) -> Option<&[u8]> {
+        self.value
+    }
+
+    pub(crate) fn own_timestamp(&self) -> Option<Timestamp> {
+        self.timestamp
     }
 }
 

@@ -24,12 +24,22 @@ use super::gate::Ticket;
 /// assert_eq!(appended.base_offset().get(), 0);
 /// # Ok::<(), annals::Error>(())
 /// ```
-#[must_use = "the work goes on, but nobody will hear whether it succeeded"]
 pub struct Pending<T>(Step<T>);
 
 enum Step<T> {
     Ready(Result<T>),
-    Waiting { until: Arc<dyn Progress>, goal: Goal, value: T, place: Place },
+    Waiting {
+        until: Arc<dyn Progress>,
+        goal: Goal,
+        value: T,
+        place: Place,
+    },
+    /// The value is not known before the work is done.
+    Promised {
+        promise: Arc<dyn Promise<T>>,
+        share: Share,
+        place: Place,
+    },
     Taken,
 }
 
@@ -48,6 +58,25 @@ pub(crate) trait Progress: Send + Sync {
     fn poll(&self, goal: Goal, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>>;
     /// The waiter is gone before the goal was reached.
     fn abandon(&self, goal: Goal, place: &mut Place);
+}
+
+/// Work that is done for many at once, each of whom has a share in it and a result of his own.
+pub(crate) trait Promise<T>: Send + Sync {
+    /// Blocks until the work is done, or until `deadline`: then none.
+    fn wait(&self, share: Share, deadline: Deadline) -> Result<Option<T>>;
+    /// Asks whether the work is done, and to be woken when it may be.
+    fn poll(&self, share: Share, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<T>>;
+    /// The holder of a share is gone before he heard.
+    fn abandon(&self, share: Share, place: &mut Place);
+}
+
+/// Which part of the work a waiter asks about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// Its place in the whole.
+    pub(crate) index: u32,
+    /// The timestamp it came with, in milliseconds.
+    pub(crate) millis: i64,
 }
 
 /// How long a blocking wait may take.
@@ -82,6 +111,11 @@ impl<T> Pending<T> {
         Self(Step::Waiting { until, goal, value, place: Place::default() })
     }
 
+    /// Work that `promise` does for many.
+    pub(crate) fn promised(promise: Arc<dyn Promise<T>>, share: Share) -> Self {
+        Self(Step::Promised { promise, share, place: Place::default() })
+    }
+
     /// Blocks until the work is done.
     ///
     /// # Errors
@@ -105,7 +139,14 @@ impl<T> Pending<T> {
     pub(crate) fn wait_until(&mut self, deadline: Deadline) -> Result<Option<T>> {
         let reached = match &self.0 {
             Step::Waiting { until, goal, .. } => until.wait(*goal, deadline),
-            _ => Ok(true),
+            Step::Promised { promise, share, .. } => {
+                let done = promise.wait(*share, deadline);
+                if !matches!(done, Ok(None)) {
+                    self.forget();
+                }
+                return done;
+            }
+            Step::Ready(_) | Step::Taken => Ok(true),
         };
         match reached {
             Ok(true) => self.take().map(Some),
@@ -122,7 +163,9 @@ impl<T> Pending<T> {
         match std::mem::replace(&mut self.0, Step::Taken) {
             Step::Ready(result) => result,
             Step::Waiting { value, .. } => Ok(value),
-            Step::Taken => Err(Error::new(ErrorKind::InvalidInput, "the result was taken already")),
+            Step::Promised { .. } | Step::Taken => {
+                Err(Error::new(ErrorKind::InvalidInput, "the result was taken already"))
+            }
         }
     }
 
@@ -151,14 +194,23 @@ impl<T: Unpin> Future for Pending<T> {
                 }
             }
         }
+        if let Step::Promised { promise, share, place } = &mut self.0 {
+            let done = promise.poll(*share, place, context);
+            if done.is_ready() {
+                self.forget();
+            }
+            return done;
+        }
         Poll::Ready(self.take())
     }
 }
 
 impl<T> Drop for Pending<T> {
     fn drop(&mut self) {
-        if let Step::Waiting { until, goal, place, .. } = &mut self.0 {
-            until.abandon(*goal, place);
+        match &mut self.0 {
+            Step::Waiting { until, goal, place, .. } => until.abandon(*goal, place),
+            Step::Promised { promise, share, place } => promise.abandon(*share, place),
+            Step::Ready(_) | Step::Taken => {}
         }
     }
 }
@@ -168,7 +220,7 @@ impl<T> fmt::Debug for Pending<T> {
         f.write_str(match self.0 {
             Step::Ready(Ok(_)) => "Pending(done)",
             Step::Ready(Err(_)) => "Pending(failed)",
-            Step::Waiting { .. } => "Pending(waiting)",
+            Step::Waiting { .. } | Step::Promised { .. } => "Pending(waiting)",
             Step::Taken => "Pending(taken)",
         })
     }

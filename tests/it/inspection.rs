@@ -232,6 +232,41 @@ fn verifying_beside_a_busy_writer_finds_no_fault() {
     assert_eq!((report.good_offsets, report.is_damaged()), (6_000, false), "after {rounds} rounds");
 }
 
+/// A follower took the first bad byte of the open segment for the end of the log, though the manifest, the tail mark
+/// or a later batch said that the log had been synced beyond: all behind it was missing without a word.
+#[test]
+fn a_follower_tells_damage_from_an_end_that_has_not_come() {
+    for is_closed in [true, false] {
+        let disk = SimDisk::new();
+        let log =
+            Partition::options().seed(5).maintenance(Maintenance::Manual).open_in(disk.root()).expect("room");
+        for n in 0..20_u32 {
+            log.append([Record::new(&n.to_le_bytes())]).wait().expect("room");
+        }
+        if is_closed {
+            log.close().expect("all is synced");
+        }
+        let batches = dump(&disk, SEGMENT, Detail::Batches);
+        let batches: Vec<&DumpItem> = batches.iter().filter(|item| item.what == "batch").collect();
+        for (number, batch) in batches.iter().enumerate() {
+            let damaged = disk.kill();
+            damaged.flip_bit(SEGMENT, (batch.position + 60) * 8).expect("the file is there");
+            let follower =
+                Follower::open_in(damaged.root()).expect("what lies before the damage can be read");
+            let mut reader = follower.read(Offset::ZERO);
+            let good: usize = reader.by_ref().map_while(Result::ok).map(|records| records.len()).sum();
+            assert_eq!(good, number, "closed: {is_closed}");
+            reader.seek(reader.position());
+            let error = reader.next().expect("an error").expect_err("there is more, and it is damaged");
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.to_string().contains(&format!("position {}", batch.position)), "{error}");
+            assert_eq!(follower.refresh().expect_err("as before").kind(), ErrorKind::Corrupt);
+        }
+        let follower = Follower::open_in(disk.root()).expect("it is whole");
+        assert_eq!(follower.read(Offset::ZERO).map(|read| read.expect("readable").len()).sum::<usize>(), 20);
+    }
+}
+
 /// SEMANTICS 12: the same beside the writer.
 #[test]
 fn a_follower_finds_times_as_its_writer_does() {

@@ -9,13 +9,21 @@ use std::time::Duration;
 const WAITING: u64 = u64::MAX;
 
 /// What a member and its group share.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seat {
     /// Whether the next poll has anything to look for. Set before the waker is called.
     called: AtomicBool,
     /// When (monotonic, in nanoseconds) the member polled last.
     polled_at: AtomicU64,
     waker: Mutex<Option<Waker>>,
+}
+
+impl Default for Seat {
+    /// The seat of a newcomer, whose first poll always has something to look for: nobody calls a static member that
+    /// comes back to what it had.
+    fn default() -> Self {
+        Self { called: AtomicBool::new(true), polled_at: AtomicU64::new(0), waker: Mutex::new(None) }
+    }
 }
 
 impl Seat {

@@ -2,13 +2,13 @@
 
 use crate::io::Dir;
 use crate::partition::manifest::{SegmentEntry, SegmentState};
-use crate::partition::recovery::SegmentFile;
-use crate::record::Place;
+use crate::partition::recovery::{SegmentFile, furthest_beyond};
+use crate::record::{Flaw, Place};
 use crate::segment::{
-    Checkpoint, IndexWriter, Opened, Segment, TAIL_MARK_LEN, TailMark, Track, read_range, walk,
+    Checkpoint, IndexWriter, Opened, Segment, Stop, TAIL_MARK_LEN, TailMark, Track, read_range, walk,
 };
 use crate::sync::Publisher;
-use crate::{Error, Offset, Position, Result};
+use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ pub(super) struct OpenEnd {
     pub(super) follows_synced: bool,
     /// Batches that are not known to be synced: where they begin, and their first offset.
     unproved: VecDeque<(Position, Offset)>,
+    /// What keeps the walk from going on to a place that is known to be synced.
+    pub(super) damage: Option<Error>,
+    /// How often the walk has ended at the same bytes that are no batch and not nothing.
+    looks: u32,
 }
 
 impl OpenEnd {
@@ -53,6 +57,8 @@ impl OpenEnd {
             recovery_point,
             follows_synced,
             unproved,
+            damage: None,
+            looks: 0,
         }
     }
 
@@ -93,10 +99,41 @@ impl OpenEnd {
         self.prove(found.furthest.max(self.recovery_point));
         let mark = read_range(track, found.end.position.to_u64(), TAIL_MARK_LEN as usize)?;
         let place = Place { salt: track.salt, position: found.end.position };
-        if let Ok(mark) = TailMark::decode(&mark, place) {
+        let mark = TailMark::decode(&mark, place);
+        if let Ok(mark) = &mark {
             self.prove(mark.synced);
         }
+        self.looks = if grew { 0 } else { self.looks.saturating_add(1) };
+        self.damage = match found.stop {
+            Stop::Flaw(flaw) if mark.is_err() => self.judge(track, flaw)?,
+            _ => None,
+        };
         Ok(grew)
+    }
+
+    /// Whether what stopped the walk is damage, and not something that is being written: it is when something
+    /// says that the log was synced beyond.
+    fn judge(&mut self, track: Track<'_>, flaw: Flaw) -> Result<Option<Error>> {
+        let at = self.end.position;
+        let mut proved = self.recovery_point;
+        // A search reads all that is left of the file, so it comes less and less often.
+        if proved <= at && flaw != Flaw::Blank && self.looks.is_power_of_two() {
+            proved = furthest_beyond(track, at)?;
+        }
+        if proved <= at {
+            return Ok(self.damage.clone());
+        }
+        // The writer may have completed it since the walk; what is proved to be synced is complete by now.
+        let again = walk(track, self.end, &mut |_| {})?;
+        if again.end.position > at {
+            return Ok(None);
+        }
+        self.prove(proved);
+        let (path, offset) = (track.file.path().display(), self.end.next_offset);
+        let message = format!(
+            "{path}: at position {at}, where offset {offset} should be: {flaw}; the log was synced up to position {proved}"
+        );
+        Ok(Some(Error::new(ErrorKind::Corrupt, message)))
     }
 
     /// Notes that all before `synced` is synced.

@@ -46,7 +46,7 @@ pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
 use table::{Act, Committed, Facts, Later, Read, Salvage, Segments, Slots, Version, decide};
-pub(crate) use tail::Tail;
+pub(crate) use tail::{Tail, furthest_beyond};
 
 /// A partition that is ready to be used.
 #[derive(Debug)]

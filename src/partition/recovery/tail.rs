@@ -227,6 +227,14 @@ impl Beyond {
     }
 }
 
+/// The furthest position that anything behind `from` names as synced; zero when nothing does.
+///
+/// # Errors
+/// When a read fails.
+pub(crate) fn furthest_beyond(track: Track<'_>, from: Position) -> Result<Position> {
+    Ok(Beyond::search(track, from)?.furthest)
+}
+
 /// Bytes of a damaged batch that are looked at to tell one wrong bit from a tear.
 const ONE_BIT_LEN_MAX: usize = 64 << 20;
 

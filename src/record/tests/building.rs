@@ -36,7 +36,7 @@ proptest! {
         let limits = BatchLimits::new(BatchLimits::BYTES_MAX_MOST).unwrap();
         let mut batch = Batch::from_records(drafts(&first), Timestamp::MIN, limits).unwrap();
         batch.stamp(&Stamp { times: Times::LogAppend(Timestamp::MAX), ..stamp_of(&first) });
-        let mut builder = batch.into_builder(limits);
+        let mut builder = BatchBuilder::reusing(batch.into_buffer(), limits);
         for record in drafts(&second) {
             builder.push(&record, Timestamp::MIN).unwrap();
         }

@@ -7,7 +7,8 @@
 //! Runs where `ANNALS_KAFKA_PYTHON` names a Python that has kafka-python; `.ci/run` prepares one.
 
 use annals::KeyHash;
-use annals::group::{Assignor, GroupSubscription, Range, RoundRobin, Subscription};
+use annals::group::{Assignor, Generation, GroupSubscription, Range, RoundRobin, Sticky, Subscription};
+use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufWriter, Write};
 use std::process::{Command, Stdio};
@@ -71,30 +72,61 @@ fn write_groups(lines: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A group as JSON, with what range gives each member, and round robin where subscriptions are equal:
-/// kafka-python's cannot pass anybody over.
+/// A group as JSON, as it is after some changes, with what range and sticky give each member, and round robin
+/// where subscriptions are equal: kafka-python's cannot pass anybody over.
 fn any_group(rng: &mut fastrand::Rng) -> String {
-    let topics: Vec<(String, u32)> =
+    let mut topics: Vec<(String, u32)> =
         (0..rng.usize(1..6)).map(|number| (format!("t{number}"), rng.u32(0..20))).collect();
+    let is_equal = rng.bool();
+    let mut members = BTreeMap::new();
+    add_members(rng.usize(1..12), is_equal, &topics, &mut members, rng);
+    let before = Sticky.assign(&group(&topics, &members));
+    members.retain(|_, _| rng.u8(..4) > 0);
+    for (id, member) in &mut members {
+        *member = member.clone().with_owned(Generation::NONE.next(), before.of(id).to_vec());
+    }
+    topics.retain(|_| rng.u8(..8) > 0);
+    topics.iter_mut().for_each(|(_, count)| *count += rng.u32(..3));
+    let added = rng.usize(usize::from(members.is_empty())..4);
+    add_members(added, is_equal, &topics, &mut members, rng);
+    as_json(&group(&topics, &members), is_equal)
+}
+
+fn add_members(
+    count: usize,
+    is_equal: bool,
+    topics: &[(String, u32)],
+    members: &mut BTreeMap<String, Subscription>,
+    rng: &mut fastrand::Rng,
+) {
+    for _ in 0..count {
+        let names = topics.iter().map(|(name, _)| name.as_str()).chain(["missing"]);
+        let member = Subscription::new(names.filter(|_| is_equal || rng.bool()));
+        let is_static = rng.bool();
+        let member =
+            if is_static { member.with_instance_id(format!("i{:03}", rng.u16(..999))) } else { member };
+        members.insert(format!("m{:05}", rng.u16(..)), member);
+    }
+}
+
+fn group(topics: &[(String, u32)], members: &BTreeMap<String, Subscription>) -> GroupSubscription {
     let group = topics
         .iter()
         .fold(GroupSubscription::new(), |group, (name, count)| group.with_topic(name.as_str(), *count));
-    let is_equal = rng.bool();
-    let mut group = group;
-    for _ in 0..rng.usize(1..12) {
-        let names = topics.iter().map(|(name, _)| name.as_str()).chain(["missing"]);
-        let member = Subscription::new(names.filter(|_| is_equal || rng.bool()));
-        let member =
-            if rng.bool() { member.with_instance_id(format!("i{:03}", rng.u16(..999))) } else { member };
-        group = group.with_member(format!("m{:05}", rng.u16(..)), member);
-    }
-    let mut assigned = vec![assignment(&Range, &group)];
-    assigned.extend(is_equal.then(|| assignment(&RoundRobin, &group)));
-    let topics: Vec<String> = topics.iter().map(|(name, count)| format!("{name:?}: {count}")).collect();
+    members.iter().fold(group, |group, (id, member)| group.with_member(id.as_str(), member.clone()))
+}
+
+fn as_json(group: &GroupSubscription, is_equal: bool) -> String {
+    let mut assigned = vec![assignment(&Range, group), assignment(&Sticky, group)];
+    assigned.extend(is_equal.then(|| assignment(&RoundRobin, group)));
+    let topics: Vec<String> = group.topics().map(|(name, count)| format!("{name:?}: {count}")).collect();
     // It wants static members listed before the others.
     let members = group.members_in_order().into_iter().map(|(id, member)| {
         let instance = member.instance_id().map_or("null".to_owned(), |instance| format!("{instance:?}"));
-        format!("[{id:?}, {instance}, {:?}]", member.topics().collect::<Vec<_>>())
+        let topics: Vec<_> = member.topics().collect();
+        let owned =
+            member.owned().iter().map(|place| format!("[{:?}, {}]", place.topic(), place.partition()));
+        format!("[{id:?}, {instance}, {topics:?}, [{}]]", owned.collect::<Vec<_>>().join(", "))
     });
     let members: Vec<String> = members.collect();
     format!(

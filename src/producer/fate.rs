@@ -1,0 +1,220 @@
+//! What becomes of a batch: all receipts of its records have a share in it.
+//!
+//! ```text
+//!     staged ──append──▶ landed ──sync──▶ done          Written: done when landed
+//!                  └───▶ failed                          Buffered: done when staged
+//! ```
+
+use super::metadata::RecordMetadata;
+use super::options::SendDurability;
+use super::topic_lines::TopicLines;
+use crate::partition::{Remaining, StoredBatch};
+use crate::record::Times;
+use crate::sync::{
+    AtomicBool, Audience, Bug, Deadline, Ordering, Outcome, Place, Promise, Share, block_on, planted,
+};
+use crate::{Durability, Offset, Result, Timestamp, TopicPartition};
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+/// What becomes of one batch.
+pub(super) struct Fate {
+    outcome: Outcome<Result<Landed>>,
+    place: TopicPartition,
+    level: SendDurability,
+    /// Whether a receipt has told its holder of the failure.
+    is_heard: AtomicBool,
+    /// For who has to do himself what he waits for, and for errors that nobody hears. Gone with the producer.
+    lines: Weak<TopicLines>,
+}
+
+/// A batch that is stored.
+#[derive(Clone, Debug)]
+pub(super) struct Landed {
+    base_offset: Offset,
+    times: Times,
+    remaining: Remaining,
+}
+
+impl Landed {
+    pub(super) fn of(stored: StoredBatch) -> Self {
+        let remaining = if planted(Bug::ReceiptBeforeSync) { Remaining::Nothing } else { stored.remaining };
+        Self { base_offset: stored.appended.base_offset(), times: stored.times, remaining }
+    }
+}
+
+impl Fate {
+    pub(super) fn new(place: TopicPartition, level: SendDurability, lines: Weak<TopicLines>) -> Arc<Self> {
+        // At `Buffered` nobody waits for it.
+        let outcome = if level == SendDurability::Buffered { Outcome::abandoned() } else { Outcome::new() };
+        Arc::new(Self { outcome, place, level, is_heard: AtomicBool::new(false), lines })
+    }
+
+    /// The level that receipts wait for.
+    pub(super) fn level(&self) -> SendDurability {
+        self.level
+    }
+
+    /// The level to append at.
+    pub(super) fn append_level(&self) -> Durability {
+        match self.level {
+            SendDurability::Durable | SendDurability::OfTopic => Durability::Durable,
+            SendDurability::Buffered | SendDurability::Written => Durability::Written,
+        }
+    }
+
+    /// Says what has become of it. To be called without any lock.
+    pub(super) fn settle(self: &Arc<Self>, result: Result<Landed>) {
+        if result.is_err()
+            && let Some(lines) = self.lines.upgrade()
+        {
+            lines.depot().note_failure(self);
+        }
+        if self.outcome.settle(result.clone()) == Audience::Left {
+            Self::act_for_the_absent(result);
+        }
+    }
+
+    /// Somebody dropped his receipt: the record is to reach its level all the same.
+    fn act_for_the_absent(result: Result<Landed>) {
+        if let Ok(Landed { remaining: Remaining::Sync(until, goal), .. }) = result {
+            until.abandon(goal, &mut Place::default());
+        }
+    }
+
+    /// Its error, if it failed and a receipt was dropped, or none has told of it.
+    pub(super) fn unheard_error(&self) -> Result<()> {
+        let is_heard = self.is_heard.load(Ordering::Acquire) && !self.outcome.is_abandoned();
+        match self.outcome.get() {
+            Some(Err(error)) if !is_heard => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a waiter for it was told, if it is stored: of those that are not, their failures are kept.
+    pub(super) fn sync_error(&self, done: Result<()>) -> Result<()> {
+        match self.outcome.get() {
+            Some(Err(_)) => Ok(()),
+            _ => done,
+        }
+    }
+
+    /// Blocks until it is done, at most until `deadline`; what it failed with otherwise.
+    pub(super) fn wait_done(&self, deadline: Deadline) -> Result<Option<Landed>> {
+        let settled = match self.outcome.get() {
+            Some(result) => result,
+            None => match self.wait_settled(deadline) {
+                Some(result) => result,
+                None => return Ok(None),
+            },
+        };
+        let landed = settled?;
+        match &landed.remaining {
+            Remaining::Sync(until, goal) if !until.wait(*goal, deadline)? => Ok(None),
+            _ => Ok(Some(landed)),
+        }
+    }
+
+    fn wait_settled(&self, deadline: Deadline) -> Option<Result<Landed>> {
+        if let Some(lines) = self.lines.upgrade()
+            && lines.depot().is_manual()
+        {
+            // Nobody else would.
+            lines.hand_over_number(self.place.partition());
+        }
+        let mut place = Place::default();
+        let settled = block_on(deadline, |context| self.outcome.poll(&mut place, context));
+        self.outcome.forget(&mut place);
+        settled
+    }
+
+    /// Asks whether it is done, and to be woken when it may be.
+    pub(super) fn poll_done(&self, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<Landed>> {
+        let settled = match self.outcome.get() {
+            Some(result) => result,
+            None => ready!(self.outcome.poll(place, context)),
+        };
+        let landed = match settled {
+            Ok(landed) => landed,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        if let Remaining::Sync(until, goal) = &landed.remaining {
+            ready!(until.poll(*goal, place, context))?;
+        }
+        Poll::Ready(Ok(landed))
+    }
+
+    /// Somebody who polled is gone: takes him off the list he is on.
+    pub(super) fn forget(&self, place: &mut Place) {
+        if place.durable.is_some()
+            && let Some(Ok(Landed { remaining: Remaining::Sync(until, goal), .. })) = self.outcome.get()
+        {
+            until.abandon(goal, place);
+        }
+        self.outcome.forget(place);
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub(super) fn is_done(&self) -> bool {
+        match self.outcome.get() {
+            None => false,
+            Some(Err(_) | Ok(Landed { remaining: Remaining::Nothing, .. })) => true,
+            Some(Ok(Landed { remaining: Remaining::Sync(until, goal), .. })) => {
+                let mut place = Place::default();
+                let polled = until.poll(goal, &mut place, &mut Context::from_waker(std::task::Waker::noop()));
+                if polled.is_pending() {
+                    until.abandon(goal, &mut place);
+                }
+                polled.is_ready()
+            }
+        }
+    }
+
+    fn hear(&self, done: Result<Landed>, share: Share) -> Result<RecordMetadata> {
+        if done.is_err() {
+            self.is_heard.store(true, Ordering::Release);
+        }
+        let landed = done?;
+        let index = if planted(Bug::ShareIgnored) { 0 } else { u64::from(share.index) };
+        let timestamp = match landed.times {
+            Times::AsGiven => Timestamp::from_millis(share.millis),
+            Times::LogAppend(time) => time,
+        };
+        let offset = landed.base_offset.saturating_add(index);
+        Ok(RecordMetadata { place: self.place.clone(), offset, timestamp, durability: self.level })
+    }
+}
+
+impl Promise<RecordMetadata> for Fate {
+    fn wait(&self, share: Share, deadline: Deadline) -> Result<Option<RecordMetadata>> {
+        match self.wait_done(deadline) {
+            Ok(None) => Ok(None),
+            Ok(Some(landed)) => self.hear(Ok(landed), share).map(Some),
+            Err(error) => self.hear(Err(error), share).map(Some),
+        }
+    }
+
+    fn poll(
+        &self,
+        share: Share,
+        place: &mut Place,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<RecordMetadata>> {
+        let done = ready!(self.poll_done(place, context));
+        Poll::Ready(self.hear(done, share))
+    }
+
+    fn abandon(&self, _: Share, place: &mut Place) {
+        self.forget(place);
+        if let Some(result) = self.outcome.abandon() {
+            Self::act_for_the_absent(result);
+        }
+    }
+}
+
+impl fmt::Debug for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fate").field("place", &self.place).field("outcome", &self.outcome.get()).finish()
+    }
+}

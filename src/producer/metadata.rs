@@ -1,0 +1,57 @@
+//! What is said of a record once it was sent.
+
+use super::options::SendDurability;
+use crate::{Offset, Pending, Timestamp, TopicPartition};
+
+/// A record on its way: wait for it, await it, or drop it.
+///
+/// Dropping it cancels nothing; the record still becomes as durable as the producer promises, and if that fails,
+/// the next [`flush`](crate::Producer::flush) says so.
+pub type Receipt = Pending<RecordMetadata>;
+
+/// Where a record that was sent is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordMetadata {
+    pub(super) place: TopicPartition,
+    pub(super) offset: Offset,
+    pub(super) timestamp: Timestamp,
+    pub(super) durability: SendDurability,
+}
+
+impl RecordMetadata {
+    /// The topic's name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.place.topic()
+    }
+
+    /// The partition's number.
+    #[must_use]
+    pub fn partition(&self) -> u32 {
+        self.place.partition()
+    }
+
+    /// Topic and partition.
+    #[must_use]
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.place
+    }
+
+    /// Its offset; [`Offset::MAX`], which no record has, at [`SendDurability::Buffered`], where it has none yet.
+    #[must_use]
+    pub fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// Its timestamp: its own, the moment it was sent, or, where the topic says so, when it was appended.
+    #[must_use]
+    pub fn timestamp(&self) -> Timestamp {
+        self.timestamp
+    }
+
+    /// The level that was reached: never [`SendDurability::OfTopic`].
+    #[must_use]
+    pub fn durability(&self) -> SendDurability {
+        self.durability
+    }
+}
