@@ -23,7 +23,7 @@ const LIFE: u64 = 2_000;
 /// nothing twice but what was not committed, everything owned again soon after the disturbances stop.
 #[test]
 fn random_members_share_the_work_as_the_model_says() {
-    let steps: u64 = Size::asked().pick(12_000, 100_000, 1_000_000);
+    let steps: u64 = Size::asked().pick(6_000, 100_000, 1_000_000);
     let seed = Seed::of("groups model");
     let started = Instant::now();
     let (mut done, mut handled, mut twice, mut expelled) = (0, 0, 0, 0);

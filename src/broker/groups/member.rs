@@ -230,7 +230,7 @@ impl GroupMember for Member {
 impl Member {
     fn step(&self, coordinator: &mut Coordinator, id: &Arc<str>, now: Duration) -> Result<Changes, Refusal> {
         if let Some(instance) = &self.options.instance_id
-            && coordinator.is_fenced(id, instance)
+            && (self.seat.is_fenced() || coordinator.is_fenced(id, instance))
         {
             return Err(Refusal::FencedInstance(instance.clone()));
         }
@@ -299,6 +299,8 @@ impl Member {
         self.core.usable()?;
         let mut life = self.life.lock();
         life.usable()?;
+        // A topic that was deleted is nobody's any more.
+        self.groups.follow_topics(&self.core);
         let timestamp = self.groups.wall_now();
         let (mut places, mut commits) = (Vec::new(), Vec::new());
         for (place, point) in points {

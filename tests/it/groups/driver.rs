@@ -43,8 +43,16 @@ pub struct Driver {
     /// What it thinks it has: of which life of the topic, and the next offset it will get.
     pub owned: BTreeMap<TopicPartition, Owned>,
     pub polled_at: Duration,
-    /// Another has taken over its instance id.
-    pub is_fenced: bool,
+    pub fence: Fence,
+}
+
+/// Whether another has taken over the instance id of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fence {
+    No,
+    /// One has, but when this one was expelled already: it may be expelled in turn before this one comes back.
+    Perhaps,
+    Yes,
 }
 
 /// What a member thinks of a partition.
