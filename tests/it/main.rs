@@ -17,6 +17,7 @@ mod damage_sample;
 mod faults;
 mod faults_run;
 mod groups;
+mod groups_crash;
 mod honest_simulation;
 mod idle_consumers;
 mod inspection;

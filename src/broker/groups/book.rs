@@ -223,6 +223,16 @@ impl Book {
         Some(held.data.durable_through(held.committed.offset))
     }
 
+    /// Has what a group holds become durable as soon as it can be stored.
+    pub(super) fn hasten(&mut self, group: &Arc<str>) -> Vec<(Place, Arc<OnceLock<Error>>)> {
+        let of_group = self.held.iter_mut().filter(|((of, _, _), _)| of == group);
+        let hastened = of_group.map(|(place, held)| {
+            held.level = Durability::Durable;
+            (place.clone(), held.fate.clone())
+        });
+        hastened.collect()
+    }
+
     /// What of the groups is held, for whoever closes the broker.
     pub(super) fn held_places(&self) -> Vec<Place> {
         self.held.keys().cloned().collect()

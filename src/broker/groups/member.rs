@@ -156,11 +156,11 @@ impl GroupMember for Member {
         for partition in partitions {
             life.mine.remove(partition);
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         // Who is no member any more has nothing left to give up.
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.gave_up(&id, partitions, now)));
         drop(life);
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn commit(&self, points: Vec<(TopicPartition, CommitPoint)>, level: Durability) -> Pending<()> {
@@ -190,7 +190,7 @@ impl GroupMember for Member {
         if life.over.is_some() {
             return Pending::ready(());
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         life.leave_seat(&self.groups);
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.leave(&id, now)));
         life.end(&Error::new(
@@ -199,7 +199,7 @@ impl GroupMember for Member {
         ));
         drop(life);
         self.groups.store.upkeep.call();
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn is_called(&self) -> bool {

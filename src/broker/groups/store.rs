@@ -208,6 +208,20 @@ impl OffsetStore {
         self.with(|book, _| Ok(book.log.flush()))
     }
 
+    /// Work that is done when all that a group has committed until now is durable.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn flush_group(self: &Arc<Self>, group: &Arc<str>) -> Result<Pending<()>> {
+        let (held, stored) = self.with(|book, _| Ok((book.hasten(group), book.log.flush())))?;
+        if held.is_empty() {
+            return Ok(stored);
+        }
+        let (level, step) = (Durability::Durable, Mutex::new(Step::Look));
+        let committing = Committing { store: self.clone(), held, level, step };
+        Ok(Pending::until(Arc::new(committing), Goal { end: 0, restarts: 0 }, ()))
+    }
+
     pub(super) fn committed(
         &self,
         group: &Arc<str>,
