@@ -16,6 +16,7 @@ mod damage_salvage;
 mod damage_sample;
 mod faults;
 mod faults_run;
+mod group_offsets;
 mod groups;
 mod groups_crash;
 mod honest_simulation;

@@ -348,7 +348,7 @@ impl Life {
 impl Mine {
     /// The partition itself.
     fn data(&mut self, core: &Core, place: &TopicPartition) -> Result<Partition> {
-        if let Some(data) = &self.data {
+        if let Some(data) = self.data.as_ref().filter(|data| !data.is_closed()) {
             return Ok(data.clone());
         }
         let topic = core.topic(place.topic())?;

@@ -77,7 +77,7 @@ impl OffsetStore {
             )?,
             found => found?,
         };
-        let mut opened = Book::open(topic.partition(0)?)?;
+        let mut opened = Book::open(topic.own_partition(0)?)?;
         // What was not said because the process ended before it could be.
         let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
         missing.extend(opened.abandoned_groups(core.home.retention_now()));
