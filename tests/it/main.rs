@@ -10,6 +10,7 @@ mod basics;
 mod broker;
 mod broker_crash;
 mod consumer;
+mod consumer_crash;
 mod crash;
 mod damage;
 mod damage_salvage;
