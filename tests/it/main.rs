@@ -17,6 +17,7 @@ mod damage_salvage;
 mod damage_sample;
 mod faults;
 mod faults_run;
+mod group_kills;
 mod honest_simulation;
 mod idle_consumers;
 mod inspection;
