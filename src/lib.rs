@@ -23,16 +23,30 @@
 //! # Ok::<(), annals::Error>(())
 //! ```
 //!
-//! A [`Broker`] is a directory of topics with many such partitions, one lock and one thread:
+//! A [`Broker`] is a directory of topics with many such partitions, one lock, and two threads at most. A
+//! [`Producer`] sends records to them; [`Consumer`]s that are members of a group share the work, and resume where
+//! the group left off:
 //!
 //! ```
-//! use annals::{Broker, Record, TopicOptions};
+//! use annals::{Broker, Record, StartAt, TopicOptions};
+//! use std::time::Duration;
 //!
 //! # let dir = std::env::temp_dir().join(format!("annals-lib-doc-broker-{}", std::process::id()));
 //! let broker = Broker::open(&dir)?;
 //! let orders = broker.ensure_topic("orders", TopicOptions::new().partitions(3))?;
-//! let partition = orders.partition(orders.partition_for_key(b"alice"))?;
-//! partition.append([Record::new("42").key("alice")]).wait()?;
+//!
+//! let producer = broker.producer().build()?;
+//! let receipt = producer.send(&orders, Record::new("42").key("alice"))?;
+//! let stored = receipt.wait()?; // or receipt.await; now it survives a power cut
+//! println!("partition {}, offset {}", stored.partition(), stored.offset());
+//!
+//! let mut billing = broker.consumer().group("billing").subscribe(["orders"]).start_at(StartAt::Earliest).build()?;
+//! let records = billing.poll(Duration::from_millis(100))?;
+//! for record in &records {
+//!     println!("{} {}", record.offset(), record.value().escape_ascii());
+//! }
+//! billing.commit().wait()?;
+//! # assert_eq!(records.len(), 1);
 //! broker.close()?;
 //! # drop(std::fs::remove_dir_all(&dir));
 //! # Ok::<(), annals::Error>(())
@@ -40,6 +54,8 @@
 //!
 //! # Where to look
 //!
+//! - [`Producer`] and [`ProducerOptions`]: batches, linger, the bounded buffer, partitioners.
+//! - [`Consumer`] and [`ConsumerOptions`]: polling, seeking, groups and their commits; [`group`]: who reads what.
 //! - [`BrokerOptions`] and [`TopicOptions`]: what a broker is told when it is opened, what a topic is set to.
 //! - [`PartitionOptions`]: sizes, retention, levels, write and read modes, clocks.
 //! - [`Durability`] and [`ReadLevel`]: what an append waits for, what a reader may see.
@@ -51,10 +67,10 @@
 //!
 //! # What it is not
 //!
-//! Not a server, and no producers and consumer groups yet: they stand on these floors and come next. One
-//! process writes a directory at a time. Calls block, and say so; nothing names an async runtime, but whatever can
-//! be waited for is a [`Future`]. An open broker, or a partition opened by itself, runs one thread, for the disk
-//! work nobody waits for; with [`Maintenance::Manual`] there is none. Nothing is printed or logged.
+//! Not a server: one process writes a directory at a time. Calls block, and say so; nothing names an async
+//! runtime, but whatever can be waited for is a [`Future`]. An open broker runs one thread for the disk work that
+//! nobody waits for, and one for timers as soon as a producer or a group needs it; a partition opened by itself
+//! runs the first. With [`Maintenance::Manual`] there is none. Nothing is printed or logged.
 //!
 //! # The floors
 //!
@@ -62,7 +78,7 @@
 //!     producer     Producer: gathers records into batches; receipts
 //!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
 //!     broker       Broker: a directory of topics, one lock, one disk thread
-//!     group        who reads which partition: assignors
+//!     group        who reads which partition: assignors, coordinator, committed offsets
 //!     dump         FileDump: any file as it lies, for people
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention

@@ -52,7 +52,7 @@ fn fill(topic: &annals::Topic, partition: u32, range: std::ops::Range<u64>, batc
     let log = topic.partition(partition).expect("it is there");
     let values: Vec<String> = range.map(|number| number.to_string()).collect();
     for batch in values.chunks(batch) {
-        log.append(batch.iter().map(|value| Record::new(value))).wait().expect("there is room");
+        log.append(batch.iter().map(Record::new)).wait().expect("there is room");
     }
     log.flush().wait().expect("memory does not fail");
 }

@@ -53,7 +53,7 @@ fn a_poll_stays_within_its_limits_but_returns_the_first_record_whatever_its_size
     let log = topic.partition(0).expect("it is there");
     let sizes = [10_usize, 10, 500, 10, 10, 10];
     let values = sizes.map(|size| "x".repeat(size));
-    log.append(values.iter().map(|value| Record::new(value))).wait().expect("there is room");
+    log.append(values.iter().map(Record::new)).wait().expect("there is room");
     log.flush().wait().expect("memory does not fail");
     let mut consumer =
         broker.consumer().assign([(&topic, 0)]).poll_bytes_max(25).build().expect("it is there");
