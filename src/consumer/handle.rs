@@ -54,7 +54,7 @@ pub struct Consumer {
 
 impl Consumer {
     pub(super) fn new(options: ConsumerOptions, wanted: Option<Wanted>) -> Result<Self> {
-        let backend = options.broker.backend();
+        let backend = options.backend;
         let bell = Arc::new(Bell::default());
         let mut lanes = Lanes::new(&bell, options.read_level);
         for place in options.assigned {

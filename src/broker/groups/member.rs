@@ -46,8 +46,6 @@ struct Life {
 struct Mine {
     since: Generation,
     topic: TopicId,
-    /// Opened for the first commit.
-    data: Option<Partition>,
 }
 
 impl Core {
@@ -274,8 +272,7 @@ impl Member {
         for given in changes.assigned {
             let Ok(topic) = self.core.topic(given.partition.topic()) else { continue };
             let resume = self.groups.store.resume(&life.group.name, &topic, given.partition.partition());
-            life.mine
-                .insert(given.partition.clone(), Mine { since: given.since, topic: topic.id(), data: None });
+            life.mine.insert(given.partition.clone(), Mine { since: given.since, topic: topic.id() });
             assigned.push((given.partition, resume));
         }
         let mut events = Vec::new();
@@ -346,17 +343,14 @@ impl Life {
 }
 
 impl Mine {
-    /// The partition itself.
-    fn data(&mut self, core: &Core, place: &TopicPartition) -> Result<Partition> {
-        if let Some(data) = self.data.as_ref().filter(|data| !data.is_closed()) {
-            return Ok(data.clone());
-        }
+    /// The partition itself. It is not held: what nobody reads or writes may rest, however often it was committed.
+    fn data(&self, core: &Core, place: &TopicPartition) -> Result<Partition> {
         let topic = core.topic(place.topic())?;
         if topic.id() != self.topic {
             let message = format!("topic {} was deleted, and there is another of its name", place.topic());
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        Ok(self.data.insert(topic.partition(place.partition())?).clone())
+        topic.partition(place.partition())
     }
 }
 
