@@ -219,10 +219,6 @@ impl GroupMember for Member {
     fn id(&self) -> Arc<str> {
         self.life.lock().id.clone()
     }
-
-    fn group(&self) -> &str {
-        &self.options.group
-    }
 }
 
 impl Member {
