@@ -150,7 +150,7 @@ struct Probe(OnceLock<Instant>, Thread);
 
 impl Wake for Probe {
     fn wake(self: Arc<Self>) {
-        let _first = self.0.set(Instant::now());
+        self.0.get_or_init(Instant::now);
         self.1.unpark();
     }
 }
