@@ -10,7 +10,7 @@
 
 use super::handle::SharedTopic;
 use crate::PartitionStats;
-use crate::sync::{Gate, Mutex, MutexGuard};
+use crate::sync::{Bug, Gate, Mutex, MutexGuard, planted};
 use crate::{Error, Offset, Partition, RecoveryReport, Result, Retention, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,7 +95,9 @@ impl PartitionSlot {
         self.stirred.store(self.stirred.reached().wrapping_add(1));
         // A waker is the user's code, and is called without the lock.
         drop(place);
-        self.stirred.wake();
+        if !planted(Bug::SlotNotStirred) {
+            self.stirred.wake();
+        }
     }
 
     /// How it is, without opening it.
