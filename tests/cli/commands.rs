@@ -323,6 +323,55 @@ fn one_partition_is_followed() {
 }
 
 #[test]
+fn a_group_goes_on_where_it_left_off() {
+    let (_dir, data) = with_topic();
+    let lines = |from: u32, to: u32| (from..to).map(|n| format!("key {n}:{n}\n")).collect::<String>();
+    let produce = |from, to| {
+        feed(&data, &["produce", "orders", "--key-separator", ":"], lines(from, to).as_bytes()).ok();
+    };
+    let sorted = |text: &str| {
+        let mut numbers: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let billing = ["consume", "orders", "--group", "billing"];
+    produce(0, 100);
+    assert_eq!(run(&data, &["group", "list"]).ok(), "");
+    let first = run(&data, &[&billing[..], &["--max", "30"]].concat()).ok();
+    assert_eq!(first.lines().count(), 30);
+    let rest = run(&data, &billing).ok();
+    assert_eq!(sorted(&(first + &rest)), (0..100).collect::<Vec<_>>(), "each once");
+    assert_eq!(run(&data, &billing).ok(), "");
+    assert_eq!(run(&data, &["group", "list"]).ok(), "billing\n");
+
+    // How far it is can be seen beside a process that has the directory open.
+    produce(100, 110);
+    let broker = Broker::open(&data).expect("nobody has it open");
+    let described = run(&data, &["group", "describe", "billing"]).ok();
+    let lag = |text: &str| {
+        let lags =
+            text.lines().skip(1).map(|line| line.rsplit('\t').next().and_then(|lag| lag.parse::<u64>().ok()));
+        lags.map(|lag| lag.expect("a number")).sum::<u64>()
+    };
+    assert_eq!((lag(&described), described.lines().count()), (10, 4), "{described}");
+    broker.close().expect("nothing was written");
+
+    let reset = run(&data, &["group", "reset", "billing", "orders", "--to", "earliest"]).ok();
+    assert_eq!(reset, "orders-0\t0\norders-1\t0\norders-2\t0\n");
+    assert_eq!(sorted(&run(&data, &billing).ok()), (0..110).collect::<Vec<_>>());
+    run(&data, &["group", "reset", "billing", "orders", "--partition", "1", "--to", "5"]).ok();
+    let described = run(&data, &["group", "describe", "billing"]).ok();
+    assert!(described.lines().any(|line| line.starts_with("orders-1\t5\t")), "{described}");
+    run(&data, &["group", "reset", "billing", "orders", "--to", "2100-01-01T00:00:00Z"]).ok();
+    assert_eq!(lag(&run(&data, &["group", "describe", "billing"]).ok()), 0);
+
+    run(&data, &["group", "delete", "billing"]).ok();
+    assert_eq!(run(&data, &["group", "list"]).ok(), "");
+    // A new group begins where it is told.
+    assert_eq!(run(&data, &["consume", "orders", "--group", "new", "--from", "latest"]).ok(), "");
+}
+
+#[test]
 fn files_are_dumped_as_they_lie() {
     let (_dir, data) = with_topic();
     feed(&data, &["produce", "orders", "--key-separator", ":"], b"alice:42\nalice:43\n").ok();
@@ -432,6 +481,10 @@ fn help_has_examples_and_goes_to_standard_output() {
         &["topic", "delete", "--help"],
         &["produce", "--help"],
         &["consume", "--help"],
+        &["group", "list", "--help"],
+        &["group", "describe", "--help"],
+        &["group", "reset", "--help"],
+        &["group", "delete", "--help"],
         &["dump", "--help"],
         &["verify", "--help"],
         &["bench", "--help"],

@@ -1,12 +1,12 @@
 //! What can be asked on the command line. The options of a command stand beside it.
 
-use super::{bench, consume, dump, produce, topic, verify};
+use super::{bench, consume, dump, group, produce, topic, verify};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A commit log in a directory: topics of partitions, as Kafka has them, with nothing to run beside it.
 ///
-/// Commands that only read (topic list, topic describe, consume, dump, verify) work while another process
+/// Commands that only read (topic list and describe, group list and describe, consume, dump, verify) work while another process
 /// has the directory open for writing.
 ///
 /// Exit codes: 0 fine, 1 the operation failed, 2 wrong usage, 3 damage found.
@@ -48,6 +48,11 @@ pub(crate) enum Command {
     Produce(produce::ProduceOptions),
     /// Print the records of a topic.
     Consume(consume::ConsumeOptions),
+    /// List, describe, reset and delete consumer groups.
+    Group {
+        #[command(subcommand)]
+        command: group::GroupCommand,
+    },
     /// Show a segment, index, timeindex, manifest or catalog as it lies.
     Dump(dump::DumpOptions),
     /// Read everything and report what is damaged.

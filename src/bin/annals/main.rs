@@ -15,13 +15,15 @@ mod directory;
 mod dump;
 mod failure;
 mod format;
+mod group;
 mod input;
+mod membership;
 mod moment;
 mod output;
-mod placement;
 mod produce;
 mod progress;
 mod quantity;
+mod start;
 mod topic;
 mod verify;
 
@@ -51,6 +53,7 @@ fn run(arguments: &Arguments) -> Outcome {
         Command::Topic { command } => topic::run(command, directory()?, arguments.write_mode),
         Command::Produce(options) => produce::run(options, directory()?, arguments.write_mode),
         Command::Consume(options) => consume::run(options, directory()?),
+        Command::Group { command } => group::run(command, directory()?, arguments.write_mode),
         Command::Dump(options) => dump::run(options),
         Command::Verify(options) => verify::run(options, directory()?),
         Command::Bench(options) => bench::run(options, directory()?, arguments.write_mode),
