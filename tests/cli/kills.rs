@@ -226,7 +226,7 @@ fn killed_at_each_system_call_nothing_acknowledged_is_lost() {
     let seed = Seed::of("T7 kills at system calls");
     for (which, level) in (0_u64..).zip(LEVELS) {
         let stops = stops(level);
-        let asked = Size::asked().pick(5, 60, stops.len()).min(stops.len());
+        let asked = Size::asked().pick(5, 100, stops.len()).min(stops.len());
         let mut chosen: Vec<usize> = (0..stops.len()).collect();
         seed.rng(which).shuffle(&mut chosen);
         let mut tally = Tally::default();
