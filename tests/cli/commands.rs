@@ -1,6 +1,7 @@
 //! Every command, as a person or a script would use it.
 
 use crate::process::{Run, Tempdir, feed, on, run, tool, with_topic};
+use crate::proof::skip;
 use annals::{Broker, Durability, Record, Retention, Timestamp, TimestampSource, TopicOptions};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -468,6 +469,25 @@ fn a_closed_pipe_is_no_error() {
     drop(stdin);
     let run = Run::of(child.wait_with_output().expect("it was started here"));
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
+}
+
+/// What is said in a pipe every test holds to be nothing.
+#[test]
+fn progress_is_shown_on_a_terminal() {
+    let (dir, data) = with_topic();
+    let input = dir.path().join("input");
+    let lines: String = (0..100_000).map(|n| format!("{n}\n")).collect();
+    std::fs::write(&input, lines).expect("the temporary directory can be written");
+    let quoted = |path: &std::path::Path| format!("'{}'", path.display());
+    let tool = quoted(std::path::Path::new(env!("CARGO_BIN_EXE_annals")));
+    let command = format!("{tool} produce orders --dir {} < {}", quoted(&data), quoted(&input));
+    let Ok(output) = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).output()
+    else {
+        return skip("progress on a terminal: for want of script (package bsdutils)");
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("appended: "), "{shown}");
+    assert_eq!(feed(&data, &["produce", "orders"], b"one more\n").ok(), "", "and nowhere else");
 }
 
 #[test]
