@@ -85,6 +85,9 @@ fn wrong_usage() {
         &["verify", "--salvage"],
         &["verify", "--partition", "1"],
         &["bench", "--records", "0"],
+        &["consume", "orders", "--group", "g", "--follow"],
+        &["consume", "orders", "--group", "g", "--partition", "0"],
+        &["consume", "orders", "--key-separator", ":"],
     ] {
         refused("wrong-usage", run(&data, args));
     }

@@ -5,6 +5,7 @@
 //!     Tap, Tap, ...   ──some records of each in turn──▶ Format ──▶ standard output
 //! ```
 
+use super::arguments::WriteMode;
 use super::directory;
 use super::failure::{Failure, Outcome, Trouble};
 use super::format::{Format, Place};
@@ -70,9 +71,9 @@ pub(crate) struct ConsumeOptions {
     #[arg(long, value_name = "FORMAT", default_value = "value")]
     pub(crate) format: Format,
 
-    /// What is printed between key and value with --format key-value.
-    #[arg(long, value_name = "SEP", default_value = "\t", hide_default_value = true)]
-    pub(crate) key_separator: String,
+    /// What is printed between key and value with --format key-value [default: a tab].
+    #[arg(long, value_name = "SEP")]
+    key_separator: Option<String>,
 }
 
 /// One partition that is read.
@@ -84,9 +85,9 @@ struct Tap {
     until: Offset,
 }
 
-pub(crate) fn run(options: &ConsumeOptions, path: &Path) -> Outcome {
+pub(crate) fn run(options: &ConsumeOptions, path: &Path, mode: WriteMode) -> Outcome {
     if let Some(group) = &options.group {
-        return membership::run(options, group, path);
+        return membership::run(options, group, path, mode);
     }
     let beside = directory::recovered(path)?;
     let topic = beside.topic(&options.topic).map_err(Failure::of_topic)?;
@@ -122,6 +123,16 @@ pub(crate) fn run(options: &ConsumeOptions, path: &Path) -> Outcome {
 }
 
 impl ConsumeOptions {
+    /// What stands between key and value.
+    pub(crate) fn separator(&self) -> &str {
+        self.key_separator.as_deref().unwrap_or("\t")
+    }
+
+    /// Whether a separator was named that nothing uses.
+    pub(crate) fn has_idle_separator(&self) -> bool {
+        self.key_separator.is_some() && self.format != Format::KeyValue
+    }
+
     /// An offset is a place in one partition.
     pub(crate) fn check_from(&self, topic: &str, partition_count: u32) -> Outcome {
         match self.from {
@@ -186,7 +197,7 @@ impl Consumption<'_> {
                         if record.offset() >= tap.until || count >= self.left {
                             break;
                         }
-                        let separator = &self.options.key_separator;
+                        let separator = self.options.separator();
                         self.options.format.print(&mut self.output, place, record, separator)?;
                         count += 1;
                     }

@@ -4,13 +4,14 @@
 //!     poll ──▶ print ──▶ flush ──▶ commit, durably ──▶ poll ...     what was printed is committed, nothing else is
 //! ```
 
+use super::arguments::WriteMode;
 use super::consume::ConsumeOptions;
 use super::directory;
 use super::failure::{Failure, Outcome, Trouble};
 use super::format::Place;
 use super::output::Output;
 use super::progress::Progress;
-use annals::{Broker, Consumer, ConsumerRecords, Error, ErrorKind, Offset, Topic, TopicPartition, WriteMode};
+use annals::{Broker, Consumer, ConsumerRecords, Error, ErrorKind, Offset, Topic, TopicPartition};
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -33,8 +34,8 @@ struct Membership<'a> {
     damage: Option<Failure>,
 }
 
-pub(crate) fn run(options: &ConsumeOptions, group: &str, path: &Path) -> Outcome {
-    let broker = directory::open(path, WriteMode::Automatic)?;
+pub(crate) fn run(options: &ConsumeOptions, group: &str, path: &Path, mode: WriteMode) -> Outcome {
+    let broker = directory::open(path, mode.into())?;
     let consumed = consume(options, group, &broker);
     let closed = broker.close().map_err(Failure::of_group);
     match consumed {
@@ -98,7 +99,7 @@ impl Membership<'_> {
                 break;
             }
             let place = Place { topic: record.topic(), partition: record.partition() };
-            let separator = &self.options.key_separator;
+            let separator = self.options.separator();
             self.options.format.print(&mut self.output, place, *record, separator)?;
             count += 1;
             let next = record.offset().next();
