@@ -456,6 +456,10 @@ fn a_closed_pipe_is_no_error() {
         let run = Run::of(child.wait_with_output().expect("it was started here"));
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{args:?}");
     }
+    // An error is one whether or not somebody reads why.
+    let mut child = on(&data, &["consume", "none"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it was started here").code(), Some(1));
     // Nobody hears of the acknowledgements: what was appended is there, and that is no error.
     let mut child = on(&data, &["produce", "orders", "--print-offsets", "--batch", "10"])
         .stdin(Stdio::piped())

@@ -4,7 +4,7 @@
 
 use annals::{Error, ErrorKind};
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// What a command comes to.
@@ -203,7 +203,9 @@ impl Failure {
     /// Says on standard error what happened and what to do next.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.is_closed_pipe() {
-            eprintln!("annals: {}\n  next: {}", self.message, self.trouble.advice());
+            // Where nobody reads that either, the exit code is all there is.
+            let next = self.trouble.advice();
+            drop(writeln!(io::stderr(), "annals: {}\n  next: {next}", self.message));
         }
         ExitCode::from(self.trouble.exit_code())
     }
