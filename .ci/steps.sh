@@ -133,7 +133,8 @@ features() {
 # suites NAME..: the heavy suites, or those whose names contain one of these words, in the profile that has both
 # speed and assertions.
 suites() {
-    cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2 "$@"
+    # With the feature of the next step, so that the library is built once.
+    cargo test --profile proof -p annals --features cli --test it -- --nocapture --test-threads=2 "$@"
 }
 
 # tool NAME..: the tool, run as a process, in the same profile.

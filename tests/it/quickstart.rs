@@ -59,7 +59,7 @@ fn present(dir: &Path) -> Vec<u64> {
 fn the_first_program_goes_on_where_it_was_killed() {
     let dir = tempdir();
     let mut before = 0;
-    for until in [100, 4_000, 7_000, 300, 5_000] {
+    for until in [100, 2_000, 3_000, 300, 2_500] {
         killed_after(&dir, until);
         let there: u64 = present(&dir).iter().sum();
         assert!(there >= before + until as u64, "{there} of {before} and {until}");
