@@ -25,6 +25,7 @@ mod local;
 mod opening;
 mod options;
 mod report;
+mod shedding;
 mod stats;
 
 pub use follower::{BrokerFollower, TopicDescription};

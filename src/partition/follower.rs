@@ -367,6 +367,7 @@ impl SegmentFile {
             access: SegmentAccess::Pread,
             written,
             durable,
+            taken: 0,
         }
     }
 }

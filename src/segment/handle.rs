@@ -1,8 +1,10 @@
 //! The half of a segment that readers hold.
 
-use super::{Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
-use crate::io::{self, Access, Dir, File, MapReader};
-use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering, Published};
+use super::{
+    Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, Opened, SEGMENT_HEADER_LEN, SegmentHeader,
+};
+use crate::io::{self, Access, Dir, File};
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering, Published};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub struct Segment {
     /// End of the bytes that are synced. Never beyond `written`.
     durable: Published,
     seal: OnceLock<Seal>,
+    /// Bytes of disk it took when it was found. What recovery or truncation cut off stays in the file.
+    taken: u64,
     /// Set when the partition no longer lists the segment.
     deleted: AtomicBool,
     /// Set when readers that still hold the deleted segment must let go.
@@ -39,61 +43,6 @@ pub(crate) enum SegmentAccess {
     Map,
     /// By system calls.
     Pread,
-}
-
-/// The open file behind a segment.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) file: Arc<dyn File>,
-    pub(crate) map: Option<Arc<dyn MapReader>>,
-    /// How far space is reserved, where there is no map to keep that.
-    reserved: AtomicU64,
-    /// Bytes of disk it took when it was opened. A process that was killed leaves more than counts as reserved.
-    taken: u64,
-}
-
-impl Opened {
-    pub(crate) fn new(file: Arc<dyn File>, map: Option<Arc<dyn MapReader>>, reserved: u64) -> Self {
-        Self { file, map, reserved: AtomicU64::new(reserved), taken: 0 }
-    }
-
-    /// The same of a file that is appended to, and takes `taken` bytes of disk already.
-    pub(crate) fn taking(self, taken: u64) -> Self {
-        Self { taken, ..self }
-    }
-
-    /// Bytes of disk it takes, up to its reserve.
-    pub(crate) fn disk_bytes(&self) -> u64 {
-        self.reserved().max(self.taken)
-    }
-
-    /// How far space is reserved.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.map.as_ref().map_or_else(|| self.reserved.load(Ordering::Acquire), |map| map.reserved())
-    }
-
-    /// Reserves space up to `to`, beside whatever is being appended.
-    ///
-    /// # Errors
-    /// `NoSpace` when there is none; what was reserved before stays.
-    pub(crate) fn reserve(&self, to: u64) -> Result<()> {
-        let reserved = match &self.map {
-            Some(map) => map.reserve(to),
-            None => self.allocate(to),
-        };
-        reserved.map_err(|error| {
-            Error::io(format_args!("reserve space up to position {to} of"), self.file.path(), error)
-        })
-    }
-
-    fn allocate(&self, to: u64) -> std::io::Result<()> {
-        let from = self.reserved.load(Ordering::Acquire);
-        if from < to {
-            self.file.allocate(from, to)?;
-            self.reserved.fetch_max(to, Ordering::AcqRel);
-        }
-        Ok(())
-    }
 }
 
 /// What is known of a segment once nothing is appended to it any more.
@@ -116,6 +65,8 @@ pub(crate) struct SegmentParts {
     pub(crate) access: SegmentAccess,
     pub(crate) written: Published,
     pub(crate) durable: Published,
+    /// Bytes of disk it takes, where that is known and more than its length.
+    pub(crate) taken: u64,
 }
 
 impl From<Checkpoint> for Seal {
@@ -159,6 +110,7 @@ impl Segment {
             written: parts.written,
             durable: parts.durable,
             seal,
+            taken: parts.taken,
             deleted: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
         }
@@ -180,6 +132,11 @@ impl Segment {
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.written.get()
+    }
+
+    /// Bytes of disk that its log file takes once nothing is reserved in it any more.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.len_bytes().max(self.taken)
     }
 
     /// Whether batches are no longer appended to it.

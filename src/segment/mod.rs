@@ -16,6 +16,7 @@ mod handle;
 mod header;
 pub(crate) mod index;
 mod name;
+mod opened;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod oracle;
 mod prepared;
@@ -28,7 +29,8 @@ pub(crate) use active::{ActiveSegment, Room, SealedTail, punch_beyond};
 pub(crate) use checkpoint::Checkpoint;
 pub(crate) use digest::Digest;
 pub use handle::Segment;
-pub(crate) use handle::{Opened, Seal, SegmentAccess, SegmentParts, read_header};
+pub(crate) use handle::{Seal, SegmentAccess, SegmentParts, read_header};
+pub(crate) use opened::Opened;
 pub(crate) use prepared::{PreparedSegment, SegmentPlan, SegmentWrite, sync_name};
 pub(crate) use reserve::ReserveSteps;
 pub(crate) use walk::{Step, Stop, Track, Walk, read_range, walk};

@@ -152,6 +152,7 @@ impl PreparedSegment {
             access: self.access,
             written: self.tail.published(),
             durable: durable.published(),
+            taken: 0,
         };
         let readable = match self.access {
             SegmentAccess::Map => self.opened.clone(),
