@@ -1,15 +1,18 @@
-//! SEMANTICS 1 to 23, a module for each chapter, and what the handles promise besides.
+//! SEMANTICS 1 to 28, a module for each chapter, and what the handles promise besides.
 //!
 //! ```text
 //!     reads ── visibility ── time ── segments      the numbered promises (docs/promises.md)
+//!     producer                                     the same for what is sent
 //!     handle ── follower                           waiting, waking, closing; reading beside a writer
 //! ```
 //!
 //! Most run on the simulated disk, with manual maintenance and a clock that stands still: so nothing happens
 //! but what the test does.
 
+mod consumers;
 mod follower;
 mod handle;
+mod producer;
 mod reads;
 mod segments;
 mod time;
