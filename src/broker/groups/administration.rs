@@ -94,7 +94,9 @@ impl Core {
             deleted.map_err(|refusal| refusal.to_error(name.as_str()))?;
             groups.forget(&group);
         }
-        groups.store.forget_group(&name.to_arc())?.ok_or_else(|| no_group(&name))?.wait()
+        let forgotten = groups.store.forget_group(&name.to_arc());
+        groups.store.wake_waiters();
+        forgotten?.ok_or_else(|| no_group(&name))?.wait()
     }
 }
 

@@ -133,7 +133,7 @@ impl Book {
                 Some(value) => Record::new(value).key(key),
                 None => Record::tombstone().key(key),
             });
-            remaining = self.log.append_for_others(level, records)?.remaining;
+            remaining = self.log.append_quietly(level, records)?.remaining;
             self.record_count += chunk.len() as u64;
         }
         Ok(remaining)
