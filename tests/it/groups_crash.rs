@@ -145,6 +145,10 @@ fn script(run: &mut Run) -> Result<()> {
     for offset in [4, 6, 5] {
         run.commit(&g, ("g", "a"), offset, 120)?;
     }
+    // What is closed with is committed then, and waits for its data once more.
+    run.append("b", 2)?;
+    h.poll(Duration::ZERO)?;
+    run.say("h", "b", Some(42), run.step());
     h.close()?;
     run.acknowledge("h", true);
     // What others do meanwhile makes it no more durable.
