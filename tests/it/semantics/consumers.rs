@@ -259,6 +259,30 @@ fn committing_by_itself_leaves_out_what_is_being_worked_on() {
     assert_eq!(shop.committed(), Some(8), "one that is closed has done its work");
 }
 
+/// What is committed through a record begins behind it, in its partition alone; and a group has what it is told.
+#[test]
+fn a_commit_through_a_record_marks_its_partition_and_no_more() {
+    let shop = Shop::open(2);
+    shop.fill(10);
+    let mut member = shop.member();
+    let records = member.poll(Duration::ZERO).expect("nothing is wrong");
+    let middle = records.iter().find(|record| record.partition() == 0 && record.offset().get() == 4);
+    member.commit_through(&middle.expect("it was polled")).wait().expect("it has it");
+    let committed = |partition: u32| member.committed(("orders", partition)).expect("the topic is there");
+    assert_eq!(committed(0).map(|committed| committed.offset.get()), Some(5));
+    assert!(committed(1).is_none());
+    let owned: Vec<_> = records.into_iter().collect();
+    let last = owned.iter().rfind(|record| record.partition() == 1).expect("it was polled");
+    member.commit_through(&last.as_consumer_record()).wait().expect("it has it");
+    assert_eq!(committed(1).map(|committed| committed.offset.get()), Some(10));
+    drop(member);
+    let mut next = shop.member();
+    assert_eq!(next.poll(Duration::ZERO).expect("nothing is wrong").len(), 5);
+    let mut lag = next.lag().expect("nothing is wrong");
+    lag.sort();
+    assert_eq!(lag.iter().map(|(_, lag)| *lag).collect::<Vec<_>>(), [0, 0]);
+}
+
 /// SEMANTICS 33: also when no poll ends: the timer rings while it waits.
 #[test]
 fn committing_by_itself_goes_on_while_a_poll_waits() {
