@@ -22,15 +22,17 @@ fn listener(owners: &Owners, member: u64) -> impl Fn(Rebalance<'_>) + Send + Syn
             Rebalance::Assigned(given) => {
                 for place in given.partitions() {
                     let other = owners.insert(place.clone(), member);
-                    assert_eq!(other, None, "{place} was given to {member}");
+                    // Whoever had it of a topic that was deleted since may not have heard of that yet.
+                    let is_free = other.is_none() || place.topic() == "more";
+                    assert!(is_free, "{place} was given to {member}, and {other:?} has it");
                 }
             }
             Rebalance::Revoked(revoked) => {
                 drop(revoked.commit());
-                revoked.partitions().iter().for_each(|place| drop(owners.remove(place)));
+                owners.retain(|place, _| !revoked.partitions().contains(place));
             }
             Rebalance::Lost(partitions) => {
-                partitions.iter().for_each(|place| drop(owners.remove(place)));
+                owners.retain(|place, owner| *owner != member || !partitions.contains(place));
             }
         }
     }
