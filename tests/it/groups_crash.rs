@@ -9,7 +9,7 @@
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
 use annals::clock::ManualClock;
-use annals::io::{EntryOrder, Failure, Fault, PowerCuts, SimDisk};
+use annals::io::{EntryOrder, FailedSync, Failure, Fault, Op, PowerCuts, SimDisk};
 use annals::{
     Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, ReadLevel, Record, Result, Timestamp,
     TopicOptions, TopicPartition,
@@ -249,6 +249,44 @@ fn commits_survive_a_power_cut_at_every_step() {
         Count(images),
         Rate(images, started.elapsed())
     );
+}
+
+/// The log of commits is poisoned by a sync that fails, and whole again once it was reopened: also with what held
+/// all along and was lost with the cache.
+#[test]
+fn a_poisoned_log_of_commits_is_whole_again_after_a_reopen() {
+    let cases = [FailedSync::CacheKeeps, FailedSync::CacheReverts].map(|mode| [(mode, false), (mode, true)]);
+    for (mode, is_tried) in cases.into_iter().flatten() {
+        let disk = SimDisk::new();
+        disk.record();
+        disk.set_failed_sync(mode);
+        let mut run = Run::new(disk.clone()).expect("this disk is well");
+        run.append("a", 9).expect("this disk is well");
+        let g = run.member("g", "a", false).expect("this disk is well");
+        run.commit(&g, ("g", "a"), 3, 1).expect("this disk is well");
+        run.clock.advance(Duration::from_secs(2));
+        run.broker.maintain().expect("this disk is well");
+        let mut k = run.member("k", "a", true).expect("this disk is well");
+        run.clock.advance(Duration::from_secs(2));
+        run.say("k", "a", Some(9), run.step());
+        k.poll(Duration::ZERO).expect("this disk is well");
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("__consumer_offsets"));
+        let failed = run.commit(&g, ("g", "a"), 4, 1).expect_err("its sync fails");
+        assert!(matches!(failed.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{failed}");
+        if is_tried {
+            let refused = run.commit(&g, ("g", "a"), 5, 1).expect_err("it is poisoned");
+            assert_eq!(refused.kind(), ErrorKind::Poisoned, "{refused}");
+        }
+        let kept =
+            run.broker.topic("__consumer_offsets").expect("it was made").partition(0).expect("it is open");
+        kept.reopen().expect("this disk is well again");
+        run.commit(&g, ("g", "a"), 6, 1).expect("it was reopened");
+        run.acknowledge("k", true);
+        let cuts = PowerCuts::new(1).exhaustive_max(1).samples(4).torn(0);
+        for image in disk.power_cuts(&cuts).chain([disk.kill()]) {
+            check(&image, &run, run.step(), false, &format!("{mode:?}, {is_tried}"));
+        }
+    }
 }
 
 /// SEMANTICS 30: what was acknowledged is there also when any operation fails once.
