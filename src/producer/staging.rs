@@ -56,23 +56,23 @@ impl TopicLines {
             }
         }
         let Some(receipt) = self.add(line, &mut stage, sending, claim)? else { return Ok(Attempt::NoRoom) };
+        if let Some(open) = stage.open.as_ref().filter(|_| !settings.linger.is_zero()) {
+            let due = open.due;
+            self.list_staged(line, &mut stage, due);
+        }
         let is_due = !stage.full.is_empty() || settings.linger.is_zero();
-        if is_due && stage.is_carried() {
-            // Whoever carries looks again.
-        } else if is_due && sending.manner == Manner::MayBlock {
-            self.carry(line, stage);
-        } else {
-            self.list_staged(line, &mut stage, is_due);
+        // Whoever carries looks again.
+        if is_due && !stage.is_carried() {
+            match sending.manner {
+                Manner::MayBlock => self.carry(line, stage),
+                Manner::NeverBlocks => self.list_staged(line, &mut stage, Duration::ZERO),
+            }
         }
         Ok(Attempt::Staged(receipt))
     }
 
-    /// Has the timers thread see to what this thread does not append itself.
-    fn list_staged(&self, line: &Line, stage: &mut Staged, is_due: bool) {
-        let due = match &stage.open {
-            Some(open) if !is_due => open.due,
-            _ => Duration::ZERO,
-        };
+    /// Has the timers thread look at the line at `due` (monotonic), unless it does so before.
+    fn list_staged(&self, line: &Line, stage: &mut Staged, due: Duration) {
         if stage.listed.is_some_and(|listed| listed <= due) {
             return;
         }
