@@ -19,12 +19,14 @@ mod follower;
 mod group_handle;
 pub(crate) mod group_member;
 mod groups;
+mod groups_beside;
 mod guests;
 mod handle;
 mod local;
 mod opening;
 mod options;
 mod report;
+mod shedding;
 mod stats;
 
 pub use follower::{BrokerFollower, TopicDescription};

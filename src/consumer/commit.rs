@@ -5,6 +5,7 @@ use super::membership::Membership;
 use super::records::ConsumerRecord;
 use crate::broker::group_member::CommitPoint;
 use crate::group::CommittedOffset;
+use crate::sync::{Bug, planted};
 use crate::{Durability, Error, ErrorKind, Offset, Pending, Result, TopicPartition};
 use std::sync::Arc;
 
@@ -79,8 +80,9 @@ impl Consumer {
     /// # Errors
     /// As [`Consumer::commit`].
     pub fn commit_through(&self, record: &ConsumerRecord<'_>) -> Pending<()> {
+        let read = record.offset();
         let point = CommitPoint {
-            offset: record.offset().next(),
+            offset: if planted(Bug::CommitThroughAgain) { read } else { read.next() },
             metadata: "".into(),
             leader_epoch: record.leader_epoch(),
         };

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Reads partitions, and knows how far it got in each.
@@ -54,7 +54,7 @@ pub struct Consumer {
 
 impl Consumer {
     pub(super) fn new(options: ConsumerOptions, wanted: Option<Wanted>) -> Result<Self> {
-        let backend = options.broker.backend();
+        let backend = options.backend;
         let bell = Arc::new(Bell::default());
         let mut lanes = Lanes::new(&bell, options.read_level);
         for place in options.assigned {
@@ -83,8 +83,8 @@ impl Consumer {
     /// [`Error::topic_partition`](crate::Error::topic_partition) says which partition it is about. Its position has
     /// not moved, unless it says that records were lost; the other partitions go on at the next poll.
     pub fn poll(&mut self, timeout: Duration) -> Result<ConsumerRecords> {
-        if let Poll::Ready(found) = self.poll_records(&mut Context::from_waker(Waker::noop())) {
-            return found;
+        if let Some(found) = self.look()? {
+            return Ok(found);
         }
         if timeout.is_zero() {
             return Ok(ConsumerRecords::default());
@@ -120,41 +120,41 @@ impl Consumer {
 
     /// Asks for records, and to be woken when there may be some.
     pub(super) fn poll_records(&mut self, context: &mut Context<'_>) -> Poll<Result<ConsumerRecords>> {
-        let mut rung = self.bell.take();
-        if let Some(membership) = &mut self.membership {
-            membership.poll_begins();
-        }
         loop {
-            if self.hear(&rung) {
-                return Poll::Ready(Ok(ConsumerRecords::default()));
+            if let Some(found) = self.look().transpose() {
+                return Poll::Ready(found);
             }
-            if let Some(membership) = &mut self.membership {
-                membership.step(&mut self.lanes)?;
-            }
-            match self.lanes.collect(&self.limits, &self.resets) {
-                Ok(found) if found.is_empty() => {}
-                found => return Poll::Ready(self.returned(found)),
-            }
-            if self.maintenance == Maintenance::Manual && self.lanes.serve()? {
-                continue;
-            }
-            if let Some(membership) = &self.membership
-                && membership.wait_begins() == Readiness::Called
-            {
-                continue;
-            }
-            match self.bell.poll(context) {
-                Poll::Ready(more) => rung = more,
-                Poll::Pending => return Poll::Pending,
+            let readiness = self.membership.as_ref().map_or(Readiness::Ready, Membership::wait_begins);
+            if readiness == Readiness::Ready && self.bell.poll(context).is_pending() {
+                return Poll::Pending;
             }
         }
     }
 
-    fn returned(&mut self, found: Result<ConsumerRecords>) -> Result<ConsumerRecords> {
-        if let (Some(membership), Ok(_)) = (&mut self.membership, &found) {
-            membership.returned();
+    /// What there is to return now: records, or none because it was woken. Nothing: there is nothing yet.
+    fn look(&mut self) -> Result<Option<ConsumerRecords>> {
+        if let Some(membership) = &mut self.membership {
+            membership.poll_begins();
         }
-        found
+        loop {
+            let rung = self.bell.take();
+            if self.hear(&rung) {
+                return Ok(Some(ConsumerRecords::default()));
+            }
+            if let Some(membership) = &mut self.membership {
+                membership.step(&mut self.lanes)?;
+            }
+            let found = self.lanes.collect(&self.limits, &self.resets)?;
+            if !found.is_empty() {
+                if let Some(membership) = &mut self.membership {
+                    membership.returned();
+                }
+                return Ok(Some(found));
+            }
+            if self.maintenance != Maintenance::Manual || !self.lanes.serve()? {
+                return Ok(None);
+            }
+        }
     }
 
     /// Puts those that have rung into the queue; says whether it was woken.

@@ -4,7 +4,9 @@ use super::group_options::GroupOptions;
 use super::handle::Consumer;
 use super::limits::Limits;
 use super::start_at::{Reset, Resets, StartAt};
+use crate::broker::backend::Backend;
 use crate::{Broker, ReadLevel, Result, TopicPartition};
+use std::sync::Arc;
 
 /// The options of a consumer. See [`Broker::consumer`].
 ///
@@ -27,7 +29,7 @@ use crate::{Broker, ReadLevel, Result, TopicPartition};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
-    pub(super) broker: Broker,
+    pub(super) backend: Arc<dyn Backend>,
     pub(super) assigned: Vec<TopicPartition>,
     pub(super) start_at: StartAt,
     pub(super) read_level: ReadLevel,
@@ -43,7 +45,7 @@ impl Broker {
     #[must_use]
     pub fn consumer(&self) -> ConsumerOptions {
         ConsumerOptions {
-            broker: self.clone(),
+            backend: self.backend(),
             assigned: Vec::new(),
             start_at: StartAt::default(),
             read_level: ReadLevel::default(),

@@ -1,5 +1,6 @@
 //! Where to begin, and what to do with a position that is not in the log.
 
+use crate::sync::{Bug, planted};
 use crate::{Offset, Timestamp};
 use std::time::SystemTime;
 
@@ -74,6 +75,7 @@ impl Resets {
     pub(super) fn of(&self, cause: Cause) -> Reset {
         match cause {
             Cause::BelowStart => self.below_start,
+            Cause::BeyondEnd if planted(Bug::BeyondEndReset) => self.below_start,
             Cause::BeyondEnd => self.beyond_end,
         }
     }

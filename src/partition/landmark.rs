@@ -3,6 +3,7 @@
 use super::Partition;
 use super::shared::Shared;
 use crate::Offset;
+use crate::sync::{Bug, planted};
 use std::sync::{Arc, Weak};
 
 /// A moment in the life of an open partition. Offsets are given again after a cut, so that an offset alone does
@@ -20,6 +21,7 @@ impl Landmark {
         self.partition.upgrade().is_some_and(|shared| {
             let now = shared.commit.goal(offset.get());
             now.restarts != self.restarts
+                && !planted(Bug::CutNotNoticed)
                 && shared.commit.is_taken_back(crate::sync::Goal { restarts: self.restarts, ..now })
         })
     }

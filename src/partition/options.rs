@@ -1,9 +1,12 @@
 //! What a partition can be told when it is opened.
 
+use super::account::Books;
 use super::entropy::Entropy;
+use super::opening::Absence;
 use super::retention::RetentionClock;
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
+use crate::segment::Shelf;
 use crate::upkeep::{Attendance, Worker};
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
 use std::path::Path;
@@ -142,18 +145,12 @@ pub struct PartitionOptions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
     pub(crate) attendance: Attendance,
+    pub(crate) books: Books,
     /// The clock that retention goes by, where it must outlast the partition's being open.
     pub(crate) retention_clock: Option<RetentionClock>,
     pub(crate) absence: Absence,
-}
-
-/// What to do where there is no partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absence {
-    /// Make one.
-    Create,
-    /// There was one: it is lost.
-    Refuse,
+    /// Which segments stay open to be read.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// Whose partition it is.
@@ -190,8 +187,10 @@ impl Default for PartitionOptions {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Entropy::system()),
             attendance: Attendance::Own,
+            books: Books::Own,
             retention_clock: None,
             absence: Absence::Create,
+            shelf: Arc::default(),
         }
     }
 }
@@ -244,10 +243,9 @@ impl PartitionOptions {
         self
     }
 
-    /// Most bytes of disk the partition may take: a hard cap that counts what is reserved ahead, indexes,
-    /// and deleted segments that readers still hold. Default no cap; at least four segments.
-    /// At the cap the oldest segments go first if the retention permits any deletion, else appends fail with
-    /// `NoSpace`.
+    /// Most bytes of disk the partition may take: a hard cap that counts what is reserved ahead, indexes, and
+    /// deleted segments that readers still hold. Default no cap; at least four segments. At the cap the oldest
+    /// segments go first if the retention permits any deletion, else appends fail with `NoSpace`.
     #[must_use]
     pub fn disk_bytes_max(mut self, bytes: u64) -> Self {
         self.disk_bytes_max = bytes;

@@ -4,7 +4,7 @@
 mod sending;
 
 use super::primitives::{Condvar, Mutex};
-use super::{Gate, Goal, GroupCommit, Leader, Place};
+use super::{Bell, Gate, Goal, GroupCommit, Leader, Place, Rope};
 use crate::{Error, ErrorKind, Result};
 use loom::model::Builder;
 use loom::sync::Arc;
@@ -272,5 +272,44 @@ fn a_gate_loses_no_wake_up() {
             gate.leave(ticket);
         }
         other.join().expect("it ends");
+    });
+}
+
+/// As a consumer waits on many partitions: whichever grows, and in whatever order, the one sleeper hears of it.
+#[test]
+fn one_sleeper_hears_of_all_gates() {
+    in_all_orders(|| {
+        let bell = std::sync::Arc::new(Bell::default());
+        let gates = [Arc::new(Gate::new(0)), Arc::new(Gate::new(0))];
+        let growing: Vec<_> = gates
+            .iter()
+            .map(|gate| {
+                let gate = Arc::clone(gate);
+                thread::spawn(move || {
+                    gate.store(1);
+                    gate.wake();
+                })
+            })
+            .collect();
+        let sleeper = std::sync::Arc::new(Sleeper::default());
+        let waker = Waker::from(std::sync::Arc::clone(&sleeper));
+        let ropes = [Rope::waker(&bell, 0), Rope::waker(&bell, 1)];
+        let mut to_ask = std::collections::BTreeSet::from([0, 1]);
+        let mut grown = std::collections::BTreeSet::new();
+        while grown.len() < 2 {
+            for number in std::mem::take(&mut to_ask) {
+                let at = usize::try_from(number).expect("there are two");
+                let ticket = gates[at].enroll(1, ropes[at].clone());
+                if gates[at].reached() == 1 {
+                    gates[at].leave(ticket);
+                    grown.insert(at);
+                }
+            }
+            if grown.len() < 2 && bell.poll(&Context::from_waker(&waker)).is_pending() {
+                sleeper.sleep();
+            }
+            to_ask = bell.take();
+        }
+        growing.into_iter().for_each(|thread| thread.join().expect("it ends"));
     });
 }

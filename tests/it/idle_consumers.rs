@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Says to a process of its own which directory it is to open.
 const CHILD: &str = "ANNALS_IDLE_CONSUMERS";
+/// How long a sleeper may take to wake.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// A process of a thousand threads needs little of each.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -117,7 +119,7 @@ impl Sleepers {
                     _ => called,
                 };
                 appended.wait().expect("there is room");
-                let (woken, returned) = self.returned.recv().expect("it was woken");
+                let (woken, returned) = self.returned.recv_timeout(PATIENCE).expect("it was woken");
                 assert_eq!(woken, number, "nobody else was");
                 if round > 0 {
                     taken
@@ -150,7 +152,7 @@ struct Probe(OnceLock<Instant>, Thread);
 
 impl Wake for Probe {
     fn wake(self: Arc<Self>) {
-        let _first = self.0.set(Instant::now());
+        self.0.get_or_init(Instant::now);
         self.1.unpark();
     }
 }

@@ -17,7 +17,18 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The suites that were written without a thought of these bugs.
-const GENERAL: &[&str] = &["basics", "model", "semantics", "crash", "faults", "damage", "producer"];
+const GENERAL: &[&str] = &[
+    "basics",
+    "model",
+    "semantics",
+    "crash",
+    "faults",
+    "damage",
+    "producer",
+    "groups",
+    "group_offsets",
+    "consumer",
+];
 
 #[test]
 fn every_planted_bug_is_found() {

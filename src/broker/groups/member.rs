@@ -46,8 +46,6 @@ struct Life {
 struct Mine {
     since: Generation,
     topic: TopicId,
-    /// Opened for the first commit.
-    data: Option<Partition>,
 }
 
 impl Core {
@@ -131,7 +129,6 @@ impl GroupMember for Member {
             return Ok(Vec::new());
         }
         self.seat.answer();
-        self.seat.work_since(now);
         if life.topics_version != version {
             life.topics_version = version;
             self.groups.follow_topics(&self.core);
@@ -157,11 +154,11 @@ impl GroupMember for Member {
         for partition in partitions {
             life.mine.remove(partition);
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         // Who is no member any more has nothing left to give up.
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.gave_up(&id, partitions, now)));
         drop(life);
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn commit(&self, points: Vec<(TopicPartition, CommitPoint)>, level: Durability) -> Pending<()> {
@@ -191,7 +188,7 @@ impl GroupMember for Member {
         if life.over.is_some() {
             return Pending::ready(());
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         life.leave_seat(&self.groups);
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.leave(&id, now)));
         life.end(&Error::new(
@@ -200,7 +197,7 @@ impl GroupMember for Member {
         ));
         drop(life);
         self.groups.store.upkeep.call();
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn is_called(&self) -> bool {
@@ -222,19 +219,17 @@ impl GroupMember for Member {
     fn id(&self) -> Arc<str> {
         self.life.lock().id.clone()
     }
-
-    fn group(&self) -> &str {
-        &self.options.group
-    }
 }
 
 impl Member {
     fn step(&self, coordinator: &mut Coordinator, id: &Arc<str>, now: Duration) -> Result<Changes, Refusal> {
         if let Some(instance) = &self.options.instance_id
-            && coordinator.is_fenced(id, instance)
+            && (self.seat.is_fenced() || coordinator.is_fenced(id, instance))
         {
             return Err(Refusal::FencedInstance(instance.clone()));
         }
+        // Not before who has not polled for too long was expelled: this one may be among them.
+        self.seat.work_since(now);
         coordinator.poll(id, now)
     }
 
@@ -273,8 +268,7 @@ impl Member {
         for given in changes.assigned {
             let Ok(topic) = self.core.topic(given.partition.topic()) else { continue };
             let resume = self.groups.store.resume(&life.group.name, &topic, given.partition.partition());
-            life.mine
-                .insert(given.partition.clone(), Mine { since: given.since, topic: topic.id(), data: None });
+            life.mine.insert(given.partition.clone(), Mine { since: given.since, topic: topic.id() });
             assigned.push((given.partition, resume));
         }
         let mut events = Vec::new();
@@ -298,6 +292,8 @@ impl Member {
         self.core.usable()?;
         let mut life = self.life.lock();
         life.usable()?;
+        // A topic that was deleted is nobody's any more.
+        self.groups.follow_topics(&self.core);
         let timestamp = self.groups.wall_now();
         let (mut places, mut commits) = (Vec::new(), Vec::new());
         for (place, point) in points {
@@ -343,17 +339,14 @@ impl Life {
 }
 
 impl Mine {
-    /// The partition itself.
-    fn data(&mut self, core: &Core, place: &TopicPartition) -> Result<Partition> {
-        if let Some(data) = &self.data {
-            return Ok(data.clone());
-        }
+    /// The partition itself. It is not held: what nobody reads or writes may rest, however often it was committed.
+    fn data(&self, core: &Core, place: &TopicPartition) -> Result<Partition> {
         let topic = core.topic(place.topic())?;
         if topic.id() != self.topic {
             let message = format!("topic {} was deleted, and there is another of its name", place.topic());
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        Ok(self.data.insert(topic.partition(place.partition())?).clone())
+        topic.partition(place.partition())
     }
 }
 

@@ -27,12 +27,14 @@ mod report;
 mod salvage;
 mod table;
 mod tail;
+mod taken;
 mod tear;
 mod unproved;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
-use super::options::{Absence, Identity, OnDamage};
+use super::opening::Absence;
+use super::options::{Identity, OnDamage};
 use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
@@ -40,13 +42,14 @@ use crate::segment::{
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
-pub(crate) use inventory::{Inventory, SegmentFile};
+pub(crate) use inventory::{Inventory, SegmentFile, Whose};
 pub(crate) use judge::{Judgement, judge};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
 use table::{Act, Committed, Facts, Later, Read, Salvage, Segments, Slots, Version, decide};
 pub(crate) use tail::{Tail, furthest_beyond};
+pub(crate) use taken::refused_bytes;
 
 /// A partition that is ready to be used.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub(crate) struct Recovered {
     pub(crate) report: RecoveryReport,
     /// Whether anything was written.
     pub(crate) changed: bool,
+    /// Bytes of disk that files take which recovery or salvage put aside, now or earlier.
+    pub(crate) aside_bytes: u64,
 }
 
 /// What is being recovered.
@@ -83,6 +88,9 @@ pub(crate) fn recover(
     let started = options.clock.monotonic();
     let mut recovery = Recovery { dir, options, report: RecoveryReport::default(), changed: false };
     let mut recovered = recovery.run(known_durable)?;
+    if options.is_capped() {
+        recovered.aside_bytes = taken::aside_bytes(&**dir)?;
+    }
     recovered.report.elapsed = options.clock.monotonic().saturating_sub(started);
     Ok(recovered)
 }
@@ -182,7 +190,7 @@ impl Recovery<'_> {
 
     /// Finds the files that the manifest lists.
     fn survey(&self, manifest: &Manifest, slots: &SlotReport) -> Result<Inventory> {
-        let inventory = Inventory::take(&**self.dir, Some((manifest.topic, manifest.partition)))?;
+        let inventory = Inventory::take(self.dir, Whose::Of(manifest))?;
         for entry in &manifest.segments {
             inventory.listed(&**self.dir, entry)?;
         }
@@ -197,9 +205,10 @@ impl Recovery<'_> {
     /// wants to read on behind damage there too.
     fn check_listed(&self, inventory: &Inventory, manifest: &Manifest) -> Result<()> {
         for entry in manifest.segments.iter().filter(|entry| entry.state != SegmentState::Prepared) {
-            let found = inventory.listed(&**self.dir, entry)?;
+            // A copy, which is closed again behind the look.
+            let found = inventory.listed(&**self.dir, entry)?.clone();
             let start = Checkpoint::start(entry.first_offset, 0, entry.last_append_time);
-            let track = Track { len: entry.end.to_u64(), ..found.track() };
+            let track = Track { len: entry.end.to_u64(), ..found.track()? };
             let walked = walk(track, start, &mut |_| {})?;
             walked.check_version(track)?;
             if walked.end.next_offset != entry.end_offset || walked.end.digest.to_u64() != entry.digest {
@@ -217,7 +226,7 @@ impl Recovery<'_> {
 
     /// There is no manifest: nothing was ever here, or it is gone.
     fn create_or_refuse(&mut self, known_durable: Offset) -> Result<Recovered> {
-        let inventory = Inventory::take(&**self.dir, None)?;
+        let inventory = Inventory::take(self.dir, Whose::Anyones)?;
         if !inventory.is_unborn(&**self.dir)? {
             let message = format!(
                 "{}: there are segments that were in use, and no manifest",
@@ -276,7 +285,7 @@ impl Recovery<'_> {
         };
         let start = Checkpoint::start(first_offset, 0, file.header.created_at);
         let owner = file.header.index_owner(first_offset);
-        let tail = Tail::read(file.track(), &**self.dir, owner, start)?;
+        let tail = Tail::read(file.track()?, &**self.dir, owner, start)?;
         Ok(tail.furthest() > Position::ZERO)
     }
 
@@ -345,12 +354,6 @@ impl Recovery<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl SegmentFile {
-    pub(crate) fn track(&self) -> Track<'_> {
-        Track { file: &*self.file, salt: self.header.salt, layout: self.header.layout, len: self.len }
     }
 }
 

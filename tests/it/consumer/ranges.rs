@@ -1,7 +1,8 @@
 //! Positions that are not in the log, and errors that go by.
 
 use super::{at, drain, fill, manual, orders};
-use annals::{ErrorKind, ReadLevel, Reset, StartAt};
+use annals::io::SimDisk;
+use annals::{Broker, ErrorKind, Maintenance, OnDamage, ReadLevel, Reset, StartAt, TopicOptions};
 use std::time::Duration;
 
 /// SEMANTICS 37: below the log start the reset policy applies, and its default is the first record there is.
@@ -105,4 +106,68 @@ fn a_cut_is_noticed_even_when_the_log_has_grown_back() {
             }
         }
     }
+}
+
+/// What was lost to damage is told once, with the offsets and the partition, and the next poll goes on behind it.
+/// A partition that is refused is said to be, and the others go on.
+#[test]
+fn damage_is_told_and_what_is_behind_it_comes_next() {
+    let disk = SimDisk::new();
+    let open = |disk: &SimDisk, on_damage| {
+        let options = Broker::options().maintenance(Maintenance::Manual).seed(1).on_damage(on_damage);
+        options.open_in(disk.root()).expect("one bad partition does not keep a broker closed")
+    };
+    let broker = open(&disk, OnDamage::Refuse);
+    let options = TopicOptions::new().partitions(2).segment_bytes_max(16 << 10);
+    let topic = broker.create_topic("orders", options).expect("a new topic");
+    fill(&topic, 0, 0..600, 20);
+    fill(&topic, 1, 0..5, 1);
+    broker.close().expect("this disk is well");
+    let segments =
+        disk.files().into_iter().filter(|file| file.starts_with("orders/0/") && file.ends_with(".log"));
+    let segment = segments.min().expect("it has one");
+    // In the second or third batch of the log.
+    disk.flip_bit(&segment, (4_096 + 700) * 8).expect("it is there");
+
+    let broker = open(&disk.kill(), OnDamage::Refuse);
+    let places = [("orders", 0), ("orders", 1)];
+    let mut consumer = broker.consumer().assign(places).start_at(at(0)).build().expect("both are there");
+    let (mut told, mut found) = (0, 0);
+    for _ in 0..8 {
+        match consumer.poll(Duration::ZERO) {
+            Ok(records) => found += records.iter().filter(|record| record.partition() == 1).count(),
+            Err(error) => {
+                assert_eq!(
+                    (error.kind(), error.topic_partition()),
+                    (ErrorKind::Corrupt, Some(("orders", 0)))
+                );
+                told += 1;
+            }
+        }
+    }
+    assert!(told > 1 && found == 5, "told {told} times, {found} records of the other partition");
+
+    let broker = open(&disk.kill(), OnDamage::Salvage);
+    let mut consumer =
+        broker.consumer().assign([("orders", 0)]).start_at(at(0)).build().expect("it is there");
+    let (mut lost, mut next) = (Vec::new(), 0);
+    while next < 600 {
+        match consumer.poll(Duration::ZERO) {
+            Ok(records) => {
+                assert!(!records.is_empty(), "there are 600");
+                for record in &records {
+                    assert_eq!(record.offset().get(), next);
+                    next += 1;
+                }
+            }
+            Err(error) => {
+                let range = error.lost_range().expect("it says which are lost");
+                assert_eq!((error.topic_partition(), range.start), (Some(("orders", 0)), next));
+                next = range.end;
+                assert_eq!(consumer.position(("orders", 0)).expect("it is assigned"), at(next));
+                lost.push(range);
+            }
+        }
+    }
+    assert_eq!(lost.len(), 1, "{lost:?}");
 }

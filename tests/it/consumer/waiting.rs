@@ -105,6 +105,24 @@ fn a_partition_rests_under_a_sleeper() {
     }
 }
 
+/// The same of a member of a group, which has committed what it read.
+#[test]
+fn a_partition_rests_under_a_member_that_has_committed() {
+    let (broker, clock) = manual();
+    let topic = orders(&broker, 3);
+    fill(&topic, 1, 0..10, 1);
+    let mut member =
+        broker.consumer().group("billing").subscribe(["orders"]).build().expect("anybody may join");
+    assert_eq!(drain(&mut member).len(), 10);
+    member.commit().wait().expect("it has them");
+    for _ in 0..3 {
+        clock.advance(Duration::from_secs(60));
+        broker.maintain().expect("nothing fails");
+        assert!(drain(&mut member).is_empty());
+    }
+    assert_eq!(broker.stats().open_count, 1, "the log of commits, and nothing else");
+}
+
 #[test]
 fn polling_for_no_time_never_waits_and_for_some_time_waits_that_long() {
     let broker = threaded();

@@ -9,6 +9,7 @@
 //! Most run on the simulated disk, with manual maintenance and a clock that stands still: so nothing happens
 //! but what the test does.
 
+mod consumers;
 mod follower;
 mod handle;
 mod producer;
