@@ -133,9 +133,6 @@ impl Consumer {
 
     /// What there is to return now: records, or none because it was woken. Nothing: there is nothing yet.
     fn look(&mut self) -> Result<Option<ConsumerRecords>> {
-        if let Some(membership) = &mut self.membership {
-            membership.poll_begins();
-        }
         loop {
             let rung = self.bell.take();
             if self.hear(&rung) {
@@ -147,7 +144,7 @@ impl Consumer {
             let found = self.lanes.collect(&self.limits, &self.resets)?;
             if !found.is_empty() {
                 if let Some(membership) = &mut self.membership {
-                    membership.returned();
+                    membership.returned(&self.lanes);
                 }
                 return Ok(Some(found));
             }

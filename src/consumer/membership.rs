@@ -57,17 +57,13 @@ impl Membership {
         Self { backend, member, start_at, listener, auto, waker }
     }
 
-    /// A poll begins: what was returned before has been worked on.
-    pub(super) fn poll_begins(&mut self) {
-        if let Some((auto, _)) = &mut self.auto {
-            auto.poll_begins();
-        }
-    }
-
     /// A poll returns records.
-    pub(super) fn returned(&mut self) {
+    pub(super) fn returned(&mut self, lanes: &Lanes) {
         if let Some((auto, _)) = &mut self.auto {
             auto.returned();
+        }
+        if planted(Bug::WorkInHandCommitted) {
+            drop(self.commit_if_due(lanes));
         }
     }
 

@@ -331,6 +331,25 @@ fn who_makes_no_progress_is_expelled_and_who_waits_is_not() {
     assert_ne!(stuck.member_id().expect("it is in a group"), before);
 }
 
+/// SEMANTICS 34: the interval runs on after a poll that has waited in vain, and after a future that was dropped.
+#[test]
+fn who_has_waited_in_vain_has_to_poll_again_in_time() {
+    let shop = Shop::open(1);
+    for way in ["timed out", "dropped"] {
+        let mut member = shop.billing().poll_interval_max(30 * SECOND).build().expect("anybody may join");
+        if way == "timed out" {
+            assert!(member.poll(Duration::from_millis(1)).expect("nothing is wrong").is_empty());
+        } else {
+            assert!(Arc::new(super::Alarm::default()).poll(&mut Box::pin(member.recv())).is_pending());
+        }
+        assert_eq!(partitions(&member).len(), 1);
+        shop.clock.advance(31 * SECOND);
+        shop.broker.maintain().expect("nothing fails");
+        let refused = member.commit().wait().expect_err(way);
+        assert_eq!(refused.kind(), ErrorKind::Fenced, "{way}");
+    }
+}
+
 /// SEMANTICS 35
 #[test]
 fn more_members_than_partitions_leave_some_idle_and_only_what_moves_is_revoked() {
