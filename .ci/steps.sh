@@ -133,7 +133,13 @@ features() {
 # suites NAME..: the heavy suites, or those whose names contain one of these words, in the profile that has both
 # speed and assertions.
 suites() {
-    cargo test --profile proof -p annals --test it -- --nocapture --test-threads=2 "$@"
+    # With the feature of the next step, so that the library is built once.
+    cargo test --profile proof -p annals --features cli --test it -- --nocapture --test-threads=2 "$@"
+}
+
+# tool NAME..: the tool, run as a process, in the same profile.
+tool() {
+    cargo test --profile proof -p annals --features cli --bin annals --test cli -- --nocapture --test-threads=2 "$@"
 }
 
 # The same suites against bugs that are put in on purpose: each has to be caught.

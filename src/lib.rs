@@ -1,13 +1,44 @@
 //! An embeddable commit log: Kafka's model as a library, with nothing to run beside it.
 //!
-//! A [`Partition`] is a log of records with consecutive offsets, in a directory of its own. What it has
-//! acknowledged as durable is there after a power cut; what is damaged is found and named, never served.
+//! A [`Broker`] is a directory of topics. A [`Producer`] sends records to them, a [`Consumer`] polls them, by
+//! itself or as a member of a group whose members share the partitions.
+//!
+//! ```
+//! use annals::{Broker, Record, TopicOptions};
+//! use std::time::Duration;
+//!
+//! # let dir = std::env::temp_dir().join(format!("annals-lib-doc-broker-{}", std::process::id()));
+//! let broker = Broker::open(&dir)?; // creates it, or recovers it
+//! let orders = broker.ensure_topic("orders", TopicOptions::new().partitions(3))?;
+//!
+//! let producer = broker.producer().build()?;
+//! let receipt = producer.send(&orders, Record::new("42").key("alice"))?;
+//! let stored = receipt.wait()?; // or `.await`; a sync covers it now
+//! producer.send(&orders, Record::new("43").key("alice"))?; // whoever does not look at the receipt
+//! producer.flush().wait()?; // hears of it here
+//!
+//! let mut billing = broker.consumer().group("billing").subscribe(["orders"]).build()?;
+//! let records = billing.poll(Duration::from_secs(10))?;
+//! for record in &records {
+//!     println!("{} {}", record.offset(), record.value().escape_ascii());
+//! }
+//! assert_eq!(records.len(), 2);
+//! billing.commit().wait()?; // where the group goes on, whoever its members are then
+//! assert_eq!(billing.committed((&orders, stored.partition()))?.map(|committed| committed.offset.get()), Some(2));
+//! broker.close()?;
+//! # drop(std::fs::remove_dir_all(&dir));
+//! # Ok::<(), annals::Error>(())
+//! ```
+//!
+//! Beneath it, and of use by itself, is the [`Partition`]: a log of records with consecutive offsets, in a
+//! directory of its own. What it has acknowledged as durable is there after a power cut; what is damaged is found
+//! and named, never served.
 //!
 //! ```
 //! use annals::{Durability, Offset, Partition, Record};
 //!
 //! # let dir = std::env::temp_dir().join(format!("annals-lib-doc-{}", std::process::id()));
-//! let log = Partition::open(&dir)?; // creates it, or recovers it
+//! let log = Partition::open(&dir)?;
 //! let appended = log.append([Record::new("42").key("alice"), Record::new("7").key("bob")]).wait()?;
 //! log.append_with(Durability::Written, [Record::new("43").key("alice")]).wait()?; // survives a kill
 //! log.flush().wait()?; // and now a power cut
@@ -19,35 +50,6 @@
 //! }
 //! assert_eq!(log.log_end_offset(), Offset::from(3));
 //! log.close()?;
-//! # drop(std::fs::remove_dir_all(&dir));
-//! # Ok::<(), annals::Error>(())
-//! ```
-//!
-//! A [`Broker`] is a directory of topics with many such partitions, one lock, and two threads at most. A
-//! [`Producer`] sends records to them; [`Consumer`]s that are members of a group share the work, and resume where
-//! the group left off:
-//!
-//! ```
-//! use annals::{Broker, Record, StartAt, TopicOptions};
-//! use std::time::Duration;
-//!
-//! # let dir = std::env::temp_dir().join(format!("annals-lib-doc-broker-{}", std::process::id()));
-//! let broker = Broker::open(&dir)?;
-//! let orders = broker.ensure_topic("orders", TopicOptions::new().partitions(3))?;
-//!
-//! let producer = broker.producer().build()?;
-//! let receipt = producer.send(&orders, Record::new("42").key("alice"))?;
-//! let stored = receipt.wait()?; // or receipt.await; now it survives a power cut
-//! println!("partition {}, offset {}", stored.partition(), stored.offset());
-//!
-//! let mut billing = broker.consumer().group("billing").subscribe(["orders"]).start_at(StartAt::Earliest).build()?;
-//! let records = billing.poll(Duration::from_millis(100))?;
-//! for record in &records {
-//!     println!("{} {}", record.offset(), record.value().escape_ascii());
-//! }
-//! billing.commit().wait()?;
-//! # assert_eq!(records.len(), 1);
-//! broker.close()?;
 //! # drop(std::fs::remove_dir_all(&dir));
 //! # Ok::<(), annals::Error>(())
 //! ```
@@ -67,18 +69,19 @@
 //!
 //! # What it is not
 //!
-//! Not a server: one process writes a directory at a time. Calls block, and say so; nothing names an async
-//! runtime, but whatever can be waited for is a [`Future`]. An open broker runs one thread for the disk work that
-//! nobody waits for, and one for timers as soon as a producer or a group needs it; a partition opened by itself
-//! runs the first. With [`Maintenance::Manual`] there is none. Nothing is printed or logged.
+//! Not a server, and not distributed: one process writes a directory at a time, others may read beside it. There
+//! are no transactions, no compaction and no compression yet. Calls block, and say so; nothing names an async
+//! runtime, but whatever can be waited for is a [`Future`]. An open broker, or a partition opened by itself, runs
+//! one thread for the disk work nobody waits for, and a broker a second one for timers once it has producers or
+//! groups; with [`Maintenance::Manual`] there is none. Nothing is printed or logged.
 //!
 //! # The floors
 //!
 //! ```text
 //!     producer     Producer: gathers records into batches; receipts
 //!     consumer     Consumer: polls partitions, fairly; sleeps while there is nothing
-//!     broker       Broker: a directory of topics, one lock, one disk thread
-//!     group        who reads which partition: assignors, coordinator, committed offsets
+//!     broker       Broker: a directory of topics, one lock, two threads; its groups; what handles talk to
+//!     group        who reads which partition: assignors, coordinator, committed offsets; pure
 //!     dump         FileDump: any file as it lies, for people
 //!     topic        Topic: its partitions, open or at rest; settings, catalog, key partitioner
 //!     partition    Partition: one writer, many readers, one immutable view between them; recovery, retention

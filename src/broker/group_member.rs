@@ -6,8 +6,6 @@
 //!        └── commit, gave_up┘ └──▶ waker: poll, there is something new
 //! ```
 
-#![allow(dead_code, reason = "consumers stand on it")]
-
 use super::core::Core;
 use crate::group::{Assignor, CommittedOffset};
 use crate::sync::Pending;
@@ -159,7 +157,4 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
 
     /// The id of this life of the member.
     fn id(&self) -> Arc<str>;
-
-    /// The group's name.
-    fn group(&self) -> &str;
 }

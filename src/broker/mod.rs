@@ -19,6 +19,7 @@ mod follower;
 mod group_handle;
 pub(crate) mod group_member;
 mod groups;
+mod groups_beside;
 mod guests;
 mod handle;
 mod local;

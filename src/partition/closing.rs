@@ -22,6 +22,8 @@ impl Shared {
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
         drop(admin);
+        // A closed handle may be kept for long.
+        self.view().segments.iter().for_each(|segment| segment.close_unless_held());
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }

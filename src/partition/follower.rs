@@ -15,11 +15,11 @@ use super::lookup::{TimedOffset, find_time};
 use super::manifest::{Manifest, SegmentEntry, SegmentState, load_read_only};
 use super::options::ReadLevel;
 use super::reader::{Reader, Source};
-use super::recovery::{Inventory, SegmentFile};
+use super::recovery::{Inventory, SegmentFile, Whose};
 use super::verify::{VerifyReport, verify_beside};
 use super::view::View;
 use crate::io::Dir;
-use crate::segment::{Checkpoint, Seal, Segment, SegmentAccess, SegmentParts};
+use crate::segment::{Checkpoint, Seal, Segment, SegmentAccess, SegmentParts, Shelf};
 use crate::sync::{Mutex, Publisher};
 use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use open_end::OpenEnd;
@@ -265,18 +265,19 @@ impl Seen {
     }
 
     fn of(dir: &Arc<dyn Dir>, manifest: &Manifest) -> Result<Self> {
-        let inventory = Inventory::take(&**dir, Some((manifest.topic, manifest.partition)))?;
+        let inventory = Inventory::take(dir, Whose::Of(manifest))?;
+        let shelf = Arc::default();
         let mut segments = Vec::new();
         let mut open = Vec::new();
         let mut end = manifest.log_start;
         for entry in &manifest.segments {
             let found = inventory.listed(&**dir, entry)?;
             if entry.state == SegmentState::Sealed {
-                segments.push(sealed(dir, found, entry));
+                segments.push(sealed((dir, &shelf), found, entry));
                 end = entry.end_offset;
                 continue;
             }
-            let fresh = OpenEnd::new(dir, found, entry, end);
+            let fresh = OpenEnd::new((dir, &shelf), found, entry, end)?;
             if entry.state == SegmentState::Open {
                 segments.push(fresh.segment.clone());
             }
@@ -298,7 +299,7 @@ impl Seen {
         for (at, open) in self.open.iter_mut().enumerate() {
             if let Some((_, end)) = before {
                 if open.is_blank() {
-                    open.begin_behind(end);
+                    open.begin_behind(end)?;
                 }
                 if open.end.next_offset < end.next_offset {
                     break;
@@ -345,16 +346,16 @@ impl Seen {
     }
 }
 
-fn sealed(dir: &Arc<dyn Dir>, found: &SegmentFile, entry: &SegmentEntry) -> Arc<Segment> {
+fn sealed(place: (&Arc<dyn Dir>, &Arc<Shelf>), found: &SegmentFile, entry: &SegmentEntry) -> Arc<Segment> {
     let end = Publisher::new(entry.end.to_u64()).published();
-    let parts = found.parts(dir, entry.first_offset, end.clone(), end);
+    let parts = found.parts(place, entry.first_offset, end.clone(), end);
     Arc::new(Segment::sealed(parts, entry.seal()))
 }
 
 impl SegmentFile {
     fn parts(
         &self,
-        dir: &Arc<dyn Dir>,
+        (dir, shelf): (&Arc<dyn Dir>, &Arc<Shelf>),
         first_offset: Offset,
         written: crate::sync::Published,
         durable: crate::sync::Published,
@@ -365,6 +366,7 @@ impl SegmentFile {
             first_offset,
             name: self.name.clone(),
             access: SegmentAccess::Pread,
+            shelf: shelf.clone(),
             written,
             durable,
         }

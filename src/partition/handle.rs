@@ -40,6 +40,16 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Partition {
     handle: Arc<Handle>,
+    access: Access,
+}
+
+/// What may be done by a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Everything.
+    Full,
+    /// Nothing that changes the log: it is kept by the crate itself.
+    Read,
 }
 
 /// Closes the partition when the last clone is dropped.
@@ -69,7 +79,7 @@ impl Partition {
     }
 
     pub(super) fn from_shared(shared: Arc<Shared>) -> Self {
-        Self { handle: Arc::new(Handle(shared)) }
+        Self { handle: Arc::new(Handle(shared)), access: Access::Full }
     }
 
     pub(super) fn is_only_handle(&self) -> bool {
@@ -78,6 +88,22 @@ impl Partition {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.handle.0
+    }
+
+    /// The same partition for whoever may only read it.
+    pub(crate) fn read_only(self) -> Self {
+        Self { access: Access::Read, ..self }
+    }
+
+    /// The partition, to be changed.
+    fn writable(&self) -> Result<&Arc<Shared>> {
+        match self.access {
+            Access::Full => Ok(self.shared()),
+            Access::Read => {
+                let message = format!("{}: an internal topic is kept by the broker", self.shared().place());
+                Err(Error::new(ErrorKind::ReadOnly, message))
+            }
+        }
     }
 
     /// Appends records as one atomic batch, at the partition's durability.
@@ -90,6 +116,7 @@ impl Partition {
     /// - `InvalidInput`: there is no record. `TooLarge`: the batch is above `batch_bytes_max`.
     /// - `NoSpace`: the disk or the cap is full. Nothing was stored; append again once there is room.
     /// - `Poisoned`: an earlier write or sync failed; see [`Partition::reopen`]. `Closed`.
+    /// - `ReadOnly`: it is a partition of an internal topic, which the broker keeps.
     /// - `Io`: this write or its sync failed. Whether the records are stored is unknown.
     /// - `Conflict`: they were stored, and taken back before they were waited for: by [`Partition::truncate`],
     ///   or by a [`Partition::reopen`] that did not find them.
@@ -105,7 +132,8 @@ impl Partition {
         level: Durability,
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Pending<Appended> {
-        self.shared().append_records(records, Expect::Anything, level).unwrap_or_else(Pending::failed)
+        let appended = |shared: &Arc<Shared>| shared.append_records(records, Expect::Anything, level);
+        self.writable().and_then(appended).unwrap_or_else(Pending::failed)
     }
 
     /// Appends records as one atomic batch if the log ends at `expected`, which becomes the offset of the
@@ -120,7 +148,8 @@ impl Partition {
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Pending<Appended> {
         let level = self.shared().policy.durability();
-        self.shared().append_records(records, Expect::End(expected), level).unwrap_or_else(Pending::failed)
+        let appended = |shared: &Arc<Shared>| shared.append_records(records, Expect::End(expected), level);
+        self.writable().and_then(appended).unwrap_or_else(Pending::failed)
     }
 
     /// Appends a batch as it is, with its offsets, timestamps and leader epoch: the way of a replica.
@@ -133,7 +162,8 @@ impl Partition {
     pub fn append_batch(&self, batch: &Batch) -> Pending<Appended> {
         let level = self.shared().policy.durability();
         let mut batch = batch.clone();
-        self.shared().append_verbatim(&mut batch, level).unwrap_or_else(Pending::failed)
+        let appended = |shared: &Arc<Shared>| shared.append_verbatim(&mut batch, level);
+        self.writable().and_then(appended).unwrap_or_else(Pending::failed)
     }
 
     /// Appends a batch that was built elsewhere and lacks nothing but its place, which it is given.
@@ -141,7 +171,7 @@ impl Partition {
     /// # Errors
     /// As [`Partition::append`], at once for the store, through [`StoredBatch::remaining`] for the sync.
     pub(crate) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
-        self.shared().append_prepared(batch, level)
+        self.writable()?.append_prepared(batch, level)
     }
 
     /// Appends records as one batch, for others who wait for it.
@@ -153,7 +183,7 @@ impl Partition {
         level: Durability,
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Result<StoredBatch> {
-        self.shared().append_for_others(records, level)
+        self.writable()?.append_for_others(records, level)
     }
 
     /// Work that is done when all below `end` is synced.
@@ -230,9 +260,10 @@ impl Partition {
     /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.
     ///
     /// # Errors
-    /// `OutOfRange` when `before` lies beyond the log end or below the log start. `Poisoned`, `Closed`, `Io`.
+    /// `OutOfRange` when `before` lies beyond the log end or below the log start. `Poisoned`, `Closed`, `Io`;
+    /// `ReadOnly` of an internal topic.
     pub fn delete_records(&self, before: Offset) -> Result<()> {
-        self.shared().delete_records(before)
+        self.writable()?.delete_records(before)
     }
 
     /// Takes back all batches that reach beyond `to`, for good, and returns the new log end, which is smaller
@@ -240,9 +271,10 @@ impl Partition {
     ///
     /// # Errors
     /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
-    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`.
+    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`; `ReadOnly` of an internal
+    /// topic.
     pub fn truncate(&self, to: Offset) -> Result<Offset> {
-        self.shared().truncate(to)
+        self.writable()?.truncate(to)
     }
 
     /// Does what is due now: syncs, segment changes, retention. Needed only with [`Maintenance::Manual`].
@@ -270,8 +302,9 @@ impl Partition {
     ///
     /// # Errors
     /// `Poisoned` or `Io` when not all that was written could be synced. It is closed nevertheless.
+    /// `ReadOnly` of an internal topic, which the broker closes.
     pub fn close(&self) -> Result<()> {
-        self.shared().close()
+        self.writable()?.close()
     }
 
     /// Reads all of it and compares it with its checksums and with what the manifest says. Changes nothing.

@@ -41,7 +41,7 @@ pub(super) fn locate(view: &View, offset: Offset) -> Result<Held> {
     } else {
         index_of(segment)?.floor(offset)
     };
-    Ok(Held { segment: segment.clone(), position: entry.position, base_offset: entry.offset })
+    Ok(Held::new(segment, entry))
 }
 
 /// The index of a segment: from memory, from its files, or by walking it.
@@ -101,7 +101,7 @@ fn scan(
     from: Offset,
     until: Offset,
 ) -> Result<Option<TimedOffset>> {
-    let mut held = Held { segment: segment.clone(), position: entry.position, base_offset: entry.offset };
+    let mut held = Held::new(segment, entry);
     while held.position < segment.written() && held.base_offset < until {
         let found = read_chunk(&held, from, until, segment.written(), PROBE_LEN)?;
         let is_late = |record: &RecordRef<'_>| {

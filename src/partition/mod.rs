@@ -54,8 +54,9 @@ pub use follower::Follower;
 pub use handle::Partition;
 pub(crate) use landmark::Landmark;
 pub use lookup::TimedOffset;
+pub(crate) use opening::Absence;
 pub(crate) use opening::take_lock;
-pub(crate) use options::{Absence, check_sizes};
+pub(crate) use options::check_sizes;
 pub use options::{
     Durability, Maintenance, OnDamage, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource,
     WriteMode,

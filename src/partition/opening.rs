@@ -20,6 +20,15 @@ pub(super) const LOCK: &str = "LOCK";
 /// Most bytes of its note that are read.
 const NOTE_LEN_MAX: usize = 256;
 
+/// What to do where there is no partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// Make one.
+    Create,
+    /// There was one: it is lost.
+    Refuse,
+}
+
 impl Partition {
     /// Opens or creates the partition in `dir`, with options that were checked.
     pub(super) fn open_in(dir: Arc<dyn Dir>, options: PartitionOptions) -> Result<Self> {

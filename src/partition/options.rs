@@ -1,9 +1,11 @@
 //! What a partition can be told when it is opened.
 
 use super::entropy::Entropy;
+use super::opening::Absence;
 use super::retention::RetentionClock;
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
+use crate::segment::Shelf;
 use crate::upkeep::{Attendance, Worker};
 use crate::{Error, ErrorKind, Partition, Result, TopicId};
 use std::path::Path;
@@ -145,15 +147,8 @@ pub struct PartitionOptions {
     /// The clock that retention goes by, where it must outlast the partition's being open.
     pub(crate) retention_clock: Option<RetentionClock>,
     pub(crate) absence: Absence,
-}
-
-/// What to do where there is no partition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Absence {
-    /// Make one.
-    Create,
-    /// There was one: it is lost.
-    Refuse,
+    /// Which segments stay open to be read.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// Whose partition it is.
@@ -192,6 +187,7 @@ impl Default for PartitionOptions {
             attendance: Attendance::Own,
             retention_clock: None,
             absence: Absence::Create,
+            shelf: Arc::default(),
         }
     }
 }

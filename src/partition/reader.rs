@@ -13,7 +13,7 @@ use super::view::{View, check_range};
 use crate::record::{
     Damage, Flaw, HEADER_LEN, Place, Records, Verified, verify_chunk, verify_compacted_chunk,
 };
-use crate::segment::{Layout, Segment};
+use crate::segment::{Hold, IndexEntry, Layout, Segment};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::fmt;
@@ -96,6 +96,8 @@ pub(super) struct Held {
     pub(super) position: Position,
     /// The base offset of the batch at the position.
     pub(super) base_offset: Offset,
+    /// Keeps the file open, also when the segment is deleted meanwhile.
+    _hold: Hold,
 }
 
 impl Reader {
@@ -222,6 +224,11 @@ impl Cursor {
 }
 
 impl Held {
+    pub(super) fn new(segment: &Arc<Segment>, entry: IndexEntry) -> Self {
+        let (position, base_offset) = (entry.position, entry.offset);
+        Self { segment: segment.clone(), position, base_offset, _hold: segment.hold() }
+    }
+
     /// Moves behind what was found.
     pub(super) fn advance(&mut self, found: &Verified) -> Result<()> {
         let next = self.position.checked_add(found.consumed);

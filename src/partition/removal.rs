@@ -2,11 +2,12 @@
 
 use super::manifest::{MANIFEST, MANIFEST_NEW, load_read_only};
 use super::opening::LOCK;
-use super::recovery::{Inventory, KEPT, UNFINISHED};
+use super::recovery::{Inventory, KEPT, UNFINISHED, Whose};
 use crate::io::{Dir, Entry, EntryKind};
 use crate::segment::FileName;
 use crate::{Error, ErrorKind, Result, TopicId};
 use std::io;
+use std::sync::Arc;
 
 /// Removes the directory `name` in `parent`, which is to hold partition `owner`, finished or not. What is
 /// another partition's stays untouched, and files that are not of a partition stay, with their directory. The
@@ -21,7 +22,7 @@ pub(crate) fn remove_partition(parent: &dyn Dir, name: &str, owner: (TopicId, u3
         Err(error) if is_absent(&error) => return Ok(()),
         Err(error) => return Err(Error::io("open the directory", &path, error)),
     };
-    if is_foreign(&*dir, owner)? {
+    if is_foreign(&dir, owner)? {
         return Ok(());
     }
     let mut entries = dir.list().map_err(|error| Error::io("list", &path, error))?;
@@ -48,14 +49,14 @@ fn is_absent(error: &io::Error) -> bool {
 }
 
 /// Whether anything in there says that it belongs to another partition.
-fn is_foreign(dir: &dyn Dir, owner: (TopicId, u32)) -> Result<bool> {
-    match load_read_only(dir) {
+fn is_foreign(dir: &Arc<dyn Dir>, owner: (TopicId, u32)) -> Result<bool> {
+    match load_read_only(&**dir) {
         Ok((manifest, _)) => return Ok((manifest.topic, manifest.partition) != owner),
         // Then its segments say whose it is.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) => {}
         Err(error) => return Err(error),
     }
-    Ok(!Inventory::take(dir, Some(owner))?.foreign.is_empty())
+    Ok(!Inventory::take(dir, Whose::Partition(owner.0, owner.1))?.foreign.is_empty())
 }
 
 /// Whether a name is one that only partitions give.

@@ -304,6 +304,7 @@ impl super::PartitionOptions {
                 WriteMode::Pwrite => SegmentWrite::Pwrite,
             },
             access: self.access(),
+            shelf: self.shelf.clone(),
             capacity: self.segment_bytes_max.max(least),
         }
     }

@@ -163,6 +163,7 @@ fn cut_short(segment: &Segment, end: &Checkpoint) -> Arc<Segment> {
         first_offset: segment.first_offset(),
         name: segment.name(),
         access: segment.access(),
+        shelf: segment.shelf().clone(),
         written: published.clone(),
         durable: published,
     };

@@ -2,7 +2,7 @@
 
 use super::TornBytes;
 use super::manifest::{SegmentEntry, SegmentState};
-use super::recovery::{Inventory, Judgement, SegmentFile, judge, ranges};
+use super::recovery::{Inventory, Judgement, SegmentFile, Whose, judge, ranges};
 use super::shared::Shared;
 use crate::io::Dir;
 use crate::segment::{Checkpoint, FileName, Segment, Stop, Track, index, walk};
@@ -118,10 +118,11 @@ pub(super) fn verify_beside(dir: &Arc<dyn Dir>) -> Result<VerifyReport> {
     });
     let torn = torn.collect();
     let mut report = VerifyReport { refusal, manifest_damage, torn, lost, ..VerifyReport::default() };
-    let inventory = Inventory::take(&**dir, Some((manifest.topic, manifest.partition)))?;
+    let inventory = Inventory::take(dir, Whose::Of(&manifest))?;
     for entry in &manifest.segments {
         match inventory.listed(&**dir, entry) {
-            Ok(file) => verify_listed(&**dir, file, entry, &mut report)?,
+            // A copy, which is closed again behind the look.
+            Ok(file) => verify_listed(&**dir, &file.clone(), entry, &mut report)?,
             // Deleted since the manifest was read, or what the refusal says already.
             Err(error) if error.kind() == ErrorKind::Corrupt => {}
             Err(error) => return Err(error),
@@ -158,7 +159,7 @@ fn verify_listed(
     report: &mut VerifyReport,
 ) -> Result<()> {
     let is_sealed = entry.state == SegmentState::Sealed;
-    let track = if is_sealed { Track { len: entry.end.to_u64(), ..file.track() } } else { file.track() };
+    let track = if is_sealed { Track { len: entry.end.to_u64(), ..file.track()? } } else { file.track()? };
     let start = Checkpoint::start(entry.first_offset, 0, Timestamp::MIN);
     if entry.state == SegmentState::Prepared {
         // Where it begins is known only from the one before it, and what is in it the judgement has read.

@@ -155,6 +155,11 @@ impl Fate {
         self.outcome.forget(place);
     }
 
+    /// Whether it was told what has become of it.
+    pub(super) fn is_settled(&self) -> bool {
+        self.outcome.is_settled()
+    }
+
     /// Whether there is nothing left to wait for.
     pub(super) fn is_done(&self) -> bool {
         match self.outcome.get() {

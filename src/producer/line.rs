@@ -43,6 +43,8 @@ pub(super) struct Staged {
     pub(super) sticky_bytes: usize,
     /// What becomes of the batch that was begun last, wherever that is now.
     pub(super) last: Option<Arc<Fate>>,
+    /// What becomes of the batches that were taken and not yet told of. A later one may be told of first.
+    untold: Vec<Arc<Fate>>,
     /// Held while it is sent to; not here while a batch is being appended.
     partition: Option<Arc<dyn BackendPartition>>,
     /// Whether anything was appended since somebody last looked.
@@ -55,6 +57,11 @@ impl Staged {
         self.full.is_empty() && self.open.is_none()
     }
 
+    /// What a flush waits for: when all of these are done, all that was sent is.
+    pub(super) fn fates(&self) -> impl Iterator<Item = &Arc<Fate>> {
+        self.untold.iter().chain(self.full.iter().map(|batch| &batch.fate)).chain(&self.last)
+    }
+
     /// A buffer for the next batch.
     pub(super) fn take_buffer(&mut self, lines: &TopicLines) -> Vec<u8> {
         if self.spare.capacity() > 0 { std::mem::take(&mut self.spare) } else { lines.depot().buffer() }
@@ -65,6 +72,7 @@ impl Staged {
         if std::mem::take(&mut self.was_used) || !self.is_empty() {
             return true;
         }
+        self.untold.retain(|fate| !fate.is_settled());
         if self.last.as_ref().is_some_and(|last| last.is_done()) {
             self.last = None;
         }
@@ -123,6 +131,8 @@ impl Carrier for Carrying<'_> {
         if staged.is_empty() {
             staged.is_urgent = false;
         }
+        staged.untold.retain(|fate| !fate.is_settled());
+        staged.untold.push(batch.fate.clone());
         staged.was_used = true;
         Some(Load { batch, partition: staged.partition.take() })
     }
@@ -153,6 +163,7 @@ impl Carrier for Carrying<'_> {
             behind.extend(staged.open.take());
             staged.is_urgent = false;
         }
+        staged.untold.extend(behind.iter().map(|batch| batch.fate.clone()));
         let lost = result.is_err() && planted(Bug::FailureKeepsRoom);
         News { fate, result, freed: if lost { 0 } else { claimed }, buffer, behind }
     }

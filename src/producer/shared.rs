@@ -147,7 +147,7 @@ impl Shared {
                 let stage = line.relay.lock();
                 let is_staged = !stage.is_empty();
                 if !planted(Bug::FlushMissesFlight) || is_staged {
-                    fates.extend(stage.last.clone());
+                    fates.extend(stage.fates().cloned());
                 }
                 drop(stage);
                 lines.hand_over(line);

@@ -96,30 +96,33 @@ impl TopicLines {
             if !open.claim_for(sending.len_bound, batch_bytes, claim) {
                 return Ok(None);
             }
+            let before = open.builder.len();
             if open.builder.push_within(sending.record, sending.now, batch_bytes)? {
+                let added = open.builder.len().saturating_sub(before);
                 let receipt = sending.receipt(open, line);
                 let is_full = open.builder.len() >= batch_bytes;
-                stage.note_added(sending, is_full, claim);
+                stage.note_added(sending, added, is_full, claim);
                 return Ok(Some(receipt));
             }
             stage.close_open(claim);
         }
         let mut open = self.begin_batch(line, stage);
         let has_room = open.claim_for(sending.len_bound, batch_bytes, claim);
-        let added = if has_room {
+        let pushed = if has_room {
             open.builder.push_within(sending.record, sending.now, batch_bytes)
         } else {
             Ok(false)
         };
-        if !matches!(added, Ok(true)) {
+        if !matches!(pushed, Ok(true)) {
             open.release_surplus(claim);
-            return added.map(|_| None);
+            return pushed.map(|_| None);
         }
+        let added = open.builder.len();
         let receipt = sending.receipt(&open, line);
         let is_full = open.builder.len() >= batch_bytes;
         stage.last = Some(open.fate.clone());
         stage.open = Some(open);
-        stage.note_added(sending, is_full, claim);
+        stage.note_added(sending, added, is_full, claim);
         Ok(Some(receipt))
     }
 
@@ -151,9 +154,10 @@ impl Staged {
         }
     }
 
-    fn note_added(&mut self, sending: &Sending<'_>, is_full: bool, claim: &mut Claim<'_>) {
+    /// A record was added that takes so many bytes, with the batch's header if it is the first.
+    fn note_added(&mut self, sending: &Sending<'_>, len: usize, is_full: bool, claim: &mut Claim<'_>) {
         if sending.is_sticky {
-            self.sticky_bytes = self.sticky_bytes.saturating_add(sending.len_bound);
+            self.sticky_bytes = self.sticky_bytes.saturating_add(len);
         }
         if is_full {
             self.close_open(claim);

@@ -1,16 +1,18 @@
 //! The half of a segment that readers hold.
 
+use super::opened::Opened;
+use super::shelf::{Hold, Readable, Shelf};
 use super::{Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
-use crate::io::{self, Access, Dir, File, MapReader};
-use crate::sync::{AtomicBool, AtomicU64, Mutex, OnceLock, Ordering, Published};
+use crate::io::{self, Access, Dir, File};
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering, Published};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// One file of a partition's log.
 ///
-/// A segment is open while batches are appended to it, then sealed for ever. Whoever holds one can read it to
-/// its end, even after the partition has deleted it.
+/// A segment is open while batches are appended to it, then sealed for ever. A [`Reader`](crate::Reader) that is
+/// in one reads it to its end, even after the partition has deleted it.
 #[derive(Debug)]
 pub struct Segment {
     dir: Arc<dyn Dir>,
@@ -19,8 +21,8 @@ pub struct Segment {
     /// What the file is called now; a roll renames it.
     name: Mutex<String>,
     access: SegmentAccess,
-    opened: Mutex<Option<Arc<Opened>>>,
-    index: Mutex<Option<Index>>,
+    readable: Arc<Readable>,
+    shelf: Arc<Shelf>,
     /// End of the bytes that are written; batches before it are whole.
     written: Published,
     /// End of the bytes that are synced. Never beyond `written`.
@@ -41,61 +43,6 @@ pub(crate) enum SegmentAccess {
     Pread,
 }
 
-/// The open file behind a segment.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) file: Arc<dyn File>,
-    pub(crate) map: Option<Arc<dyn MapReader>>,
-    /// How far space is reserved, where there is no map to keep that.
-    reserved: AtomicU64,
-    /// Bytes of disk it took when it was opened. A process that was killed leaves more than counts as reserved.
-    taken: u64,
-}
-
-impl Opened {
-    pub(crate) fn new(file: Arc<dyn File>, map: Option<Arc<dyn MapReader>>, reserved: u64) -> Self {
-        Self { file, map, reserved: AtomicU64::new(reserved), taken: 0 }
-    }
-
-    /// The same of a file that is appended to, and takes `taken` bytes of disk already.
-    pub(crate) fn taking(self, taken: u64) -> Self {
-        Self { taken, ..self }
-    }
-
-    /// Bytes of disk it takes, up to its reserve.
-    pub(crate) fn disk_bytes(&self) -> u64 {
-        self.reserved().max(self.taken)
-    }
-
-    /// How far space is reserved.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.map.as_ref().map_or_else(|| self.reserved.load(Ordering::Acquire), |map| map.reserved())
-    }
-
-    /// Reserves space up to `to`, beside whatever is being appended.
-    ///
-    /// # Errors
-    /// `NoSpace` when there is none; what was reserved before stays.
-    pub(crate) fn reserve(&self, to: u64) -> Result<()> {
-        let reserved = match &self.map {
-            Some(map) => map.reserve(to),
-            None => self.allocate(to),
-        };
-        reserved.map_err(|error| {
-            Error::io(format_args!("reserve space up to position {to} of"), self.file.path(), error)
-        })
-    }
-
-    fn allocate(&self, to: u64) -> std::io::Result<()> {
-        let from = self.reserved.load(Ordering::Acquire);
-        if from < to {
-            self.file.allocate(from, to)?;
-            self.reserved.fetch_max(to, Ordering::AcqRel);
-        }
-        Ok(())
-    }
-}
-
 /// What is known of a segment once nothing is appended to it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seal {
@@ -114,6 +61,8 @@ pub(crate) struct SegmentParts {
     pub(crate) first_offset: Offset,
     pub(crate) name: String,
     pub(crate) access: SegmentAccess,
+    /// Where it is put while it is open only to be read.
+    pub(crate) shelf: Arc<Shelf>,
     pub(crate) written: Published,
     pub(crate) durable: Published,
 }
@@ -154,8 +103,8 @@ impl Segment {
             first_offset: parts.first_offset,
             name: Mutex::new(parts.name),
             access: parts.access,
-            opened: Mutex::new(opened),
-            index: Mutex::new(index),
+            readable: Readable::new(opened, index),
+            shelf: parts.shelf,
             written: parts.written,
             durable: parts.durable,
             seal,
@@ -204,7 +153,7 @@ impl Segment {
     /// up a whole segment. Returns how many were read; 0 at the end of what is written.
     ///
     /// # Errors
-    /// `Io` when the read fails; `NotFound` when the segment was deleted before it was first read.
+    /// `Io` when the read fails; `OutOfRange` when the segment was deleted and its file is not open any more.
     pub fn read_raw(&self, buf: &mut [u8], position: u64) -> Result<usize> {
         let left = self.written.get().saturating_sub(position);
         let count = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
@@ -243,6 +192,7 @@ impl Segment {
     pub(crate) fn seal(&self, seal: Seal) {
         let fresh = self.seal.set(seal).is_ok();
         debug_assert!(fresh, "a segment is sealed once");
+        self.shelf.put(&self.readable);
     }
 
     /// End of what is written.
@@ -285,7 +235,7 @@ impl Segment {
 
     /// The open file, which is opened now if it is not.
     pub(crate) fn opened(&self) -> Result<Arc<Opened>> {
-        let mut opened = self.opened.lock();
+        let mut opened = self.readable.opened.lock();
         if self.is_evicted() {
             return Err(self.gone());
         }
@@ -294,6 +244,8 @@ impl Segment {
         }
         let fresh = Arc::new(self.open_file()?);
         *opened = Some(fresh.clone());
+        drop(opened);
+        self.shelf.put(&self.readable);
         Ok(fresh)
     }
 
@@ -327,12 +279,12 @@ impl Segment {
 
     /// The index, if it is in memory.
     pub(crate) fn loaded_index(&self) -> Option<Index> {
-        self.index.lock().clone()
+        self.readable.index.lock().clone()
     }
 
     /// Puts an index in place, or takes it out of memory.
     pub(crate) fn set_index(&self, index: Option<Index>) {
-        *self.index.lock() = index;
+        *self.readable.index.lock() = index;
     }
 
     /// The place of the first batch.
@@ -356,7 +308,7 @@ impl Segment {
 
     /// Takes the deleted segment from readers that still hold it, and gives its space back.
     pub(crate) fn evict(&self) {
-        let mut opened = self.opened.lock();
+        let mut opened = self.readable.opened.lock();
         self.evicted.store(true, Ordering::Release);
         *opened = None;
     }
@@ -369,7 +321,21 @@ impl Segment {
 
     /// Whether its file is open, so that it takes disk space even after it was deleted.
     pub(crate) fn is_open(&self) -> bool {
-        self.opened.lock().is_some()
+        self.readable.opened.lock().is_some()
+    }
+
+    /// Closes its file until it is read again, unless somebody reads it now.
+    pub(crate) fn close_unless_held(&self) {
+        self.readable.close_unless_held();
+    }
+
+    /// Keeps it open, once it is opened.
+    pub(crate) fn hold(&self) -> Hold {
+        Hold::new(&self.readable)
+    }
+
+    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
     }
 
     pub(crate) fn dir(&self) -> &Arc<dyn Dir> {

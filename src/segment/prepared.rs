@@ -3,7 +3,7 @@
 use super::tail::Tail;
 use super::{
     ActiveSegment, Checkpoint, IndexWriter, Opened, ReserveSteps, SEGMENT_HEADER_LEN, Segment, SegmentAccess,
-    SegmentHeader, SegmentParts,
+    SegmentHeader, SegmentParts, Shelf,
 };
 use crate::io::{self, Dir, File};
 use crate::sync::{Bug, Publisher, planted};
@@ -26,6 +26,7 @@ pub(crate) struct PreparedSegment {
     header: SegmentHeader,
     name: String,
     access: SegmentAccess,
+    shelf: Arc<Shelf>,
     tail: Tail,
     opened: Arc<Opened>,
     capacity: u64,
@@ -39,6 +40,7 @@ pub(crate) struct SegmentPlan {
     pub(crate) name: String,
     pub(crate) write: SegmentWrite,
     pub(crate) access: SegmentAccess,
+    pub(crate) shelf: Arc<Shelf>,
     /// The largest the file may become.
     pub(crate) capacity: u64,
 }
@@ -93,6 +95,7 @@ impl PreparedSegment {
             header: plan.header,
             name: plan.name,
             access: plan.access,
+            shelf: plan.shelf,
             tail,
             opened: Arc::new(Opened::new(file, map, end).taking(taken)),
             capacity,
@@ -150,6 +153,7 @@ impl PreparedSegment {
             first_offset,
             name: self.name,
             access: self.access,
+            shelf: self.shelf,
             written: self.tail.published(),
             durable: durable.published(),
         };

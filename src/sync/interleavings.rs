@@ -1,6 +1,8 @@
 //! All interleavings of a few threads at the group commit and its gate, by loom: nobody is left waiting, and
 //! nobody is told what is not so. A thread that waits in vain is a deadlock, which loom reports.
 
+mod sending;
+
 use super::primitives::{Condvar, Mutex};
 use super::{Bell, Gate, Goal, GroupCommit, Leader, Place, Rope};
 use crate::{Error, ErrorKind, Result};

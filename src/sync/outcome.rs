@@ -60,7 +60,12 @@ impl<T: Clone> Outcome<T> {
 
     /// The result, once there is one.
     pub(crate) fn get(&self) -> Option<T> {
-        if self.gate.reached() == 0 { None } else { self.result.lock().clone() }
+        if self.is_settled() { self.result.lock().clone() } else { None }
+    }
+
+    /// Whether there is a result.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.gate.reached() != 0
     }
 
     /// The result, or a place among those that are woken when there is one.

@@ -166,6 +166,12 @@ impl Topic {
     /// - `Closed`: the broker was closed.
     /// - `Unsupported`, `NoSpace`, `ReadOnly`, `Io`: as for opening a partition by itself.
     pub fn partition(&self, number: u32) -> Result<Partition> {
+        let partition = self.own_partition(number)?;
+        Ok(if self.is_internal() { partition.read_only() } else { partition })
+    }
+
+    /// The same for the crate itself, which may also change an internal topic.
+    pub(crate) fn own_partition(&self, number: u32) -> Result<Partition> {
         self.slot(number)?.wake(&self.0)
     }
 

@@ -1,6 +1,7 @@
 //! Every command, as a person or a script would use it.
 
 use crate::process::{Run, Tempdir, feed, on, run, tool, with_topic};
+use crate::proof::skip;
 use annals::{Broker, Durability, Record, Retention, Timestamp, TimestampSource, TopicOptions};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -323,6 +324,55 @@ fn one_partition_is_followed() {
 }
 
 #[test]
+fn a_group_goes_on_where_it_left_off() {
+    let (_dir, data) = with_topic();
+    let lines = |from: u32, to: u32| (from..to).map(|n| format!("key {n}:{n}\n")).collect::<String>();
+    let produce = |from, to| {
+        feed(&data, &["produce", "orders", "--key-separator", ":"], lines(from, to).as_bytes()).ok();
+    };
+    let sorted = |text: &str| {
+        let mut numbers: Vec<u32> = text.lines().map(|line| line.parse().expect("a number")).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    let billing = ["consume", "orders", "--group", "billing"];
+    produce(0, 100);
+    assert_eq!(run(&data, &["group", "list"]).ok(), "");
+    let first = run(&data, &[&billing[..], &["--max", "30"]].concat()).ok();
+    assert_eq!(first.lines().count(), 30);
+    let rest = run(&data, &billing).ok();
+    assert_eq!(sorted(&(first + &rest)), (0..100).collect::<Vec<_>>(), "each once");
+    assert_eq!(run(&data, &billing).ok(), "");
+    assert_eq!(run(&data, &["group", "list"]).ok(), "billing\n");
+
+    // How far it is can be seen beside a process that has the directory open.
+    produce(100, 110);
+    let broker = Broker::open(&data).expect("nobody has it open");
+    let described = run(&data, &["group", "describe", "billing"]).ok();
+    let lag = |text: &str| {
+        let lags =
+            text.lines().skip(1).map(|line| line.rsplit('\t').next().and_then(|lag| lag.parse::<u64>().ok()));
+        lags.map(|lag| lag.expect("a number")).sum::<u64>()
+    };
+    assert_eq!((lag(&described), described.lines().count()), (10, 4), "{described}");
+    broker.close().expect("nothing was written");
+
+    let reset = run(&data, &["group", "reset", "billing", "orders", "--to", "earliest"]).ok();
+    assert_eq!(reset, "orders-0\t0\norders-1\t0\norders-2\t0\n");
+    assert_eq!(sorted(&run(&data, &billing).ok()), (0..110).collect::<Vec<_>>());
+    run(&data, &["group", "reset", "billing", "orders", "--partition", "1", "--to", "5"]).ok();
+    let described = run(&data, &["group", "describe", "billing"]).ok();
+    assert!(described.lines().any(|line| line.starts_with("orders-1\t5\t")), "{described}");
+    run(&data, &["group", "reset", "billing", "orders", "--to", "2100-01-01T00:00:00Z"]).ok();
+    assert_eq!(lag(&run(&data, &["group", "describe", "billing"]).ok()), 0);
+
+    run(&data, &["group", "delete", "billing"]).ok();
+    assert_eq!(run(&data, &["group", "list"]).ok(), "");
+    // A new group begins where it is told.
+    assert_eq!(run(&data, &["consume", "orders", "--group", "new", "--from", "latest"]).ok(), "");
+}
+
+#[test]
 fn files_are_dumped_as_they_lie() {
     let (_dir, data) = with_topic();
     feed(&data, &["produce", "orders", "--key-separator", ":"], b"alice:42\nalice:43\n").ok();
@@ -406,6 +456,10 @@ fn a_closed_pipe_is_no_error() {
         let run = Run::of(child.wait_with_output().expect("it was started here"));
         assert_eq!((run.code, run.err.as_str()), (Some(0), ""), "{args:?}");
     }
+    // An error is one whether or not somebody reads why.
+    let mut child = on(&data, &["consume", "none"]).stderr(Stdio::piped()).spawn().expect("it runs");
+    drop(child.stderr.take());
+    assert_eq!(child.wait().expect("it was started here").code(), Some(1));
     // Nobody hears of the acknowledgements: what was appended is there, and that is no error.
     let mut child = on(&data, &["produce", "orders", "--print-offsets", "--batch", "10"])
         .stdin(Stdio::piped())
@@ -421,6 +475,25 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!((run.code, run.err.as_str()), (Some(0), ""));
 }
 
+/// What is said in a pipe every test holds to be nothing.
+#[test]
+fn progress_is_shown_on_a_terminal() {
+    let (dir, data) = with_topic();
+    let input = dir.path().join("input");
+    let lines: String = (0..100_000).map(|n| format!("{n}\n")).collect();
+    std::fs::write(&input, lines).expect("the temporary directory can be written");
+    let quoted = |path: &std::path::Path| format!("'{}'", path.display());
+    let tool = quoted(std::path::Path::new(env!("CARGO_BIN_EXE_annals")));
+    let command = format!("{tool} produce orders --dir {} < {}", quoted(&data), quoted(&input));
+    let Ok(output) = std::process::Command::new("script").args(["-qec", &command, "/dev/null"]).output()
+    else {
+        return skip("progress on a terminal: for want of script (package bsdutils)");
+    };
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("appended: "), "{shown}");
+    assert_eq!(feed(&data, &["produce", "orders"], b"one more\n").ok(), "", "and nowhere else");
+}
+
 #[test]
 fn help_has_examples_and_goes_to_standard_output() {
     for args in [
@@ -432,6 +505,10 @@ fn help_has_examples_and_goes_to_standard_output() {
         &["topic", "delete", "--help"],
         &["produce", "--help"],
         &["consume", "--help"],
+        &["group", "list", "--help"],
+        &["group", "describe", "--help"],
+        &["group", "reset", "--help"],
+        &["group", "delete", "--help"],
         &["dump", "--help"],
         &["verify", "--help"],
         &["bench", "--help"],

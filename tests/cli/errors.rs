@@ -85,6 +85,9 @@ fn wrong_usage() {
         &["verify", "--salvage"],
         &["verify", "--partition", "1"],
         &["bench", "--records", "0"],
+        &["consume", "orders", "--group", "g", "--follow"],
+        &["consume", "orders", "--group", "g", "--partition", "0"],
+        &["consume", "orders", "--key-separator", ":"],
     ] {
         refused("wrong-usage", run(&data, args));
     }
@@ -118,6 +121,8 @@ fn bad_value() {
 fn offset_of_many() {
     let (_dir, data) = with_topic();
     refused("offset-of-many", run(&data, &["consume", "orders", "--from", "1"]));
+    refused("offset-of-many", run(&data, &["consume", "orders", "--from", "1", "--group", "g"]));
+    refused("offset-of-many", run(&data, &["group", "reset", "g", "orders", "--to", "1"]));
 }
 
 #[test]
@@ -174,6 +179,16 @@ fn no_partition() {
 }
 
 #[test]
+fn no_group() {
+    let (_dir, data) = with_topic();
+    for args in [&["group", "describe", "x"][..], &["group", "delete", "x"]] {
+        refused("no-group", run(&data, args));
+    }
+    refused("bad-value", run(&data, &["group", "describe", "a/b"]));
+    refused("bad-value", run(&data, &["consume", "orders", "--group", "a/b"]));
+}
+
+#[test]
 fn topic_exists() {
     let (_dir, data) = with_topic();
     refused("topic-exists", run(&data, &["topic", "create", "orders"]));
@@ -207,6 +222,9 @@ fn locked() {
         &["topic", "delete", "orders"],
         &["produce", "orders"],
         &["verify", "orders", "--partition", "0", "--salvage"],
+        &["consume", "orders", "--group", "g"],
+        &["group", "reset", "g", "orders", "--to", "latest"],
+        &["group", "delete", "g"],
     ] {
         let run = run(&data, args);
         assert!(run.err.contains(&format!("process {}", std::process::id())), "it says who: {}", run.err);
@@ -219,6 +237,7 @@ fn locked() {
 fn out_of_range() {
     let (_dir, data, _) = with_records();
     refused("out-of-range", run(&data, &["consume", "orders", "--from", "101"]));
+    refused("out-of-range", run(&data, &["group", "reset", "g", "orders", "--to", "101"]));
     let broker = Broker::open(&data).expect("nobody has it open");
     let partition = broker.topic("orders").and_then(|topic| topic.partition(0)).expect("it is well");
     partition.delete_records(annals::Offset::from(50)).expect("they are there");
@@ -330,6 +349,9 @@ fn damage_met() {
         "what lies before it is printed"
     );
     refused("damage", consumed);
+    let consumed = run(&data, &["consume", "orders", "--group", "g"]);
+    assert_eq!(consumed.out.iter().filter(|byte| **byte == b'\n').count(), 40, "a member prints it as well");
+    refused("damage", consumed);
     let dumped = run(&data, &["dump", &segment.display().to_string()]);
     let text = String::from_utf8_lossy(&dumped.out).into_owned();
     assert_eq!((text.matches(" batch ").count(), text.matches(" damage ").count()), (9, 1), "{text}");
@@ -387,6 +409,9 @@ fn records_lost() {
     assert!(verified.contains("offsets 40 to 50 (exclusive) were lost"), "{verified}");
     let consumed = run(&data, &["consume", "orders"]);
     let expected: String = (0..40).chain(50..100).map(|n| format!("record {n}\n")).collect();
+    assert_eq!(String::from_utf8_lossy(&consumed.out), expected);
+    refused("records-lost", consumed);
+    let consumed = run(&data, &["consume", "orders", "--group", "g"]);
     assert_eq!(String::from_utf8_lossy(&consumed.out), expected);
     refused("records-lost", consumed);
     feed(&data, &["produce", "orders"], b"one more\n").ok();

@@ -2,11 +2,12 @@
 //! afterwards, at the offset that it named; nothing comes twice, and nothing comes out of order.
 
 use crate::figure;
-use crate::process::{Run, Tempdir, on, run};
+use crate::process::{Run, Tempdir, feed, on, run};
 use crate::proof::{Count, Seed, Size, skip_for_want_of};
 use annals::{Broker, Offset};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -214,6 +215,56 @@ fn ended_by(child: &mut std::process::Child, deadline: Instant) -> bool {
     }
 }
 
+/// Killed again and again, a member of a group prints each record at least once: what it commits was handed over.
+#[test]
+fn a_member_of_a_group_that_is_killed_passes_nothing_over() {
+    let dir = Tempdir::new();
+    let data = fresh(&dir, "data");
+    let lines: String = (0..100_000).map(|n| format!("{}:{n}\n", n % 97)).collect();
+    feed(&data, &["produce", "lines", "--key-separator", ":"], lines.as_bytes()).ok();
+    let seed = Seed::of("T7 kills of a member of a group");
+    let mut rng = seed.rng(0);
+    let mut printed: HashSet<u32> = HashSet::new();
+    let (mut kills, mut count) = (0_u64, 0_u64);
+    loop {
+        let mut command = on(&data, &["consume", "lines", "--group", "g"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the tool can be run");
+        let mut out = child.stdout.take().expect("it was asked for");
+        // After so many bytes it is killed, wherever it is by then; what is in the pipe was handed over.
+        let (limit, mut text, mut chunk) = (rng.usize(0..150_000), Vec::new(), vec![0; 4_096]);
+        while text.len() <= limit {
+            let len = out.read(&mut chunk).expect("a pipe can be read");
+            if len == 0 {
+                break;
+            }
+            text.extend_from_slice(&chunk[..len]);
+        }
+        std::thread::sleep(Duration::from_micros(rng.u64(0..3_000)));
+        drop(child.kill());
+        out.read_to_end(&mut text).expect("a pipe can be read");
+        let status = child.wait().expect("it was started here");
+        let text = String::from_utf8(text).expect("digits are text");
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let numbers = whole.lines().map(|line| line.parse::<u32>().expect("a number"));
+        count += numbers.clone().count() as u64;
+        printed.extend(numbers);
+        if status.code().is_some() {
+            assert!(status.success());
+            break;
+        }
+        kills += 1;
+        assert!(kills < 1_000, "it never comes to its end");
+    }
+    assert_eq!(printed.len(), 100_000, "after {kills} kills");
+    assert!(kills > 1 && count > 100_000, "it was killed between printing and committing");
+    figure!(
+        "T7 a member of a group, killed {} times: each of {} records printed, {} of them again, none passed over",
+        Count(kills),
+        Count(100_000),
+        Count(count - 100_000)
+    );
+}
+
 /// A place to kill it at: the n-th call of this name in some thread.
 type Stop = (String, u64);
 
@@ -226,7 +277,7 @@ fn killed_at_each_system_call_nothing_acknowledged_is_lost() {
     let seed = Seed::of("T7 kills at system calls");
     for (which, level) in (0_u64..).zip(LEVELS) {
         let stops = stops(level);
-        let asked = Size::asked().pick(5, 60, stops.len()).min(stops.len());
+        let asked = Size::asked().pick(5, 100, stops.len()).min(stops.len());
         let mut chosen: Vec<usize> = (0..stops.len()).collect();
         seed.rng(which).shuffle(&mut chosen);
         let mut tally = Tally::default();

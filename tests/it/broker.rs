@@ -43,6 +43,7 @@ fn handles_can_be_shared() {
     shared::<Broker>();
     shared::<Topic>();
     shared::<Partition>();
+    shared::<annals::Producer>();
 }
 
 #[test]

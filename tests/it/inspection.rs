@@ -2,7 +2,7 @@
 //! writing. What is damaged is shown and found; nothing is ever written.
 
 use crate::basics::tempdir;
-use crate::proof::Seed;
+use crate::proof::{Seed, Size};
 use annals::dump::{Detail, DumpItem, FileDump, FileKind};
 use annals::io::SimDisk;
 use annals::{
@@ -120,7 +120,7 @@ fn a_damaged_file_is_shown_as_damaged_whatever_is_hit() {
         let len = clean.read(name).expect("the file is there").len() as u64;
         let undamaged = dump(&clean, name, Detail::Records);
         let mut rng = seed.rng(len);
-        for case in 0..200 {
+        for case in 0..Size::asked().pick(40, 200, 2_000) {
             let disk = clean.kill();
             // The first bytes of each part are hit as often as all the others.
             let at = if case % 2 == 0 { rng.u64(0..64.min(len)) } else { rng.u64(0..len) };
@@ -178,7 +178,7 @@ fn verifying_beside_agrees_with_an_open_and_writes_nothing() {
     for name in names(&disk).iter().filter(|name| *name != "LOCK") {
         let len = disk.read(name).expect("it is there").len() as u64;
         let mut rng = seed.rng(len);
-        for _ in 0..60 {
+        for _ in 0..Size::asked().pick(12, 60, 600) {
             let disk = disk.kill();
             let at = rng.u64(0..len);
             disk.flip_bit(name, at * 8).expect("the file is there");

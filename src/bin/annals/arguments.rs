@@ -1,12 +1,13 @@
 //! What can be asked on the command line. The options of a command stand beside it.
 
-use super::{bench, consume, dump, produce, topic, verify};
-use clap::{Parser, Subcommand, ValueEnum};
+use super::{bench, consume, dump, group, produce, topic, verify};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// A commit log in a directory: topics of partitions, as Kafka has them, with nothing to run beside it.
 ///
-/// Commands that only read (topic list, topic describe, consume, dump, verify) work while another process
+/// Commands that only read (topic list and describe, group list and describe, consume, dump, verify) work while another process
 /// has the directory open for writing.
 ///
 /// Exit codes: 0 fine, 1 the operation failed, 2 wrong usage, 3 damage found.
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long = "dir", value_name = "DIR", env = "ANNALS_DIR", global = true)]
     pub(crate) directory: Option<PathBuf>,
 
-    /// How bytes get into files: through a map where that is safe, or by system calls alone.
+    /// How commands that write get bytes into files.
     #[arg(long, value_name = "MODE", default_value = "automatic", global = true, hide_short_help = true)]
     pub(crate) write_mode: WriteMode,
 
@@ -48,12 +49,34 @@ pub(crate) enum Command {
     Produce(produce::ProduceOptions),
     /// Print the records of a topic.
     Consume(consume::ConsumeOptions),
+    /// List, describe, reset and delete consumer groups.
+    Group {
+        #[command(subcommand)]
+        command: group::GroupCommand,
+    },
     /// Show a segment, index, timeindex, manifest or catalog as it lies.
     Dump(dump::DumpOptions),
     /// Read everything and report what is damaged.
     Verify(verify::VerifyOptions),
     /// Measure how fast this machine appends and reads.
     Bench(bench::BenchOptions),
+}
+
+impl Arguments {
+    /// What this process was asked.
+    ///
+    /// # Errors
+    /// When that makes no sense, or is only a question for help.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        let arguments = Self::try_parse()?;
+        match &arguments.command {
+            Command::Consume(options) if options.has_idle_separator() => {
+                let message = "--key-separator is of use with --format key-value alone";
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            _ => Ok(arguments),
+        }
+    }
 }
 
 /// How bytes get into files.

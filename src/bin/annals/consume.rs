@@ -5,13 +5,15 @@
 //!     Tap, Tap, ...   ──some records of each in turn──▶ Format ──▶ standard output
 //! ```
 
+use super::arguments::WriteMode;
 use super::directory;
 use super::failure::{Failure, Outcome, Trouble};
 use super::format::{Format, Place};
-use super::moment;
+use super::membership;
 use super::output::Output;
 use super::progress::Progress;
-use annals::{BrokerFollower, ErrorKind, Follower, Offset, ReadLevel, Reader, Timestamp, TopicDescription};
+use super::start;
+use annals::{BrokerFollower, ErrorKind, Follower, Offset, ReadLevel, Reader, StartAt, TopicDescription};
 use clap::Args;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -30,20 +32,28 @@ const NAP_MAX: Duration = Duration::from_millis(80);
   annals consume orders --format json --from 2026-01-31T08:00:00Z | jq .value
   annals consume orders --partition 2 --from 1000 --max 10
   annals consume orders --from latest --follow
+  annals consume orders --group billing --max 100
 
 Without --follow it ends at what was the end when it began. Order holds within a partition. JSON has one
 object a line: topic, partition, offset, timestamp (RFC 3339, UTC), key, value, headers. What is not UTF-8 is
 under key_base64 or value_base64 instead; a key or value that there is none of is null; a timestamp outside the
 years 0 to 9999 is under timestamp_ms.
 
+With --group, --from counts where the group has committed nothing yet; what was printed is committed, and the next
+time it goes on behind it. A group's members are in one process, so the directory must not be open in another.
+
 When nobody has the directory open, what a killed process left is recovered first.")]
 pub(crate) struct ConsumeOptions {
     /// The topic to read.
-    topic: String,
+    pub(crate) topic: String,
 
     /// Where to begin: earliest, latest, an offset (digits only), or a time (RFC 3339).
-    #[arg(long, value_name = "WHERE", default_value = "earliest", value_parser = from)]
-    from: From,
+    #[arg(long, value_name = "WHERE", default_value = "earliest", value_parser = start::parse)]
+    pub(crate) from: StartAt,
+
+    /// Read as the only member of this group: go on where it left off, and commit what is printed.
+    #[arg(long, value_name = "G", conflicts_with_all = ["partition", "follow"])]
+    group: Option<String>,
 
     /// Read this partition alone.
     #[arg(long, value_name = "P")]
@@ -51,7 +61,7 @@ pub(crate) struct ConsumeOptions {
 
     /// Stop after this many records.
     #[arg(long, value_name = "N")]
-    max: Option<u64>,
+    pub(crate) max: Option<u64>,
 
     /// Go on and wait for more at the end.
     #[arg(long)]
@@ -59,34 +69,11 @@ pub(crate) struct ConsumeOptions {
 
     /// How a record is printed.
     #[arg(long, value_name = "FORMAT", default_value = "value")]
-    format: Format,
+    pub(crate) format: Format,
 
-    /// What is printed between key and value with --format key-value.
-    #[arg(long, value_name = "SEP", default_value = "\t", hide_default_value = true)]
-    key_separator: String,
-}
-
-/// Where to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    Earliest,
-    Latest,
-    Offset(Offset),
-    Time(Timestamp),
-}
-
-fn from(text: &str) -> Result<From, String> {
-    match text {
-        "earliest" => Ok(From::Earliest),
-        "latest" => Ok(From::Latest),
-        digits if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            let offset = digits.parse().ok().and_then(Offset::new);
-            offset.map(From::Offset).ok_or_else(|| format!("the largest offset is {}", Offset::MAX))
-        }
-        text => moment::parse(text).map(From::Time).ok_or_else(|| {
-            "expected earliest, latest, an offset or a time as in 2026-01-31T08:00:00Z".to_owned()
-        }),
-    }
+    /// What is printed between key and value with --format key-value [default: a tab].
+    #[arg(long, value_name = "SEP")]
+    key_separator: Option<String>,
 }
 
 /// One partition that is read.
@@ -98,18 +85,17 @@ struct Tap {
     until: Offset,
 }
 
-pub(crate) fn run(options: &ConsumeOptions, path: &Path) -> Outcome {
+pub(crate) fn run(options: &ConsumeOptions, path: &Path, mode: WriteMode) -> Outcome {
+    if let Some(group) = &options.group {
+        return membership::run(options, group, path, mode);
+    }
     let beside = directory::recovered(path)?;
     let topic = beside.topic(&options.topic).map_err(Failure::of_topic)?;
     let numbers = match options.partition {
         Some(number) => number..number.saturating_add(1),
         None => 0..topic.partition_count,
     };
-    if matches!(options.from, From::Offset(_)) && numbers.len() > 1 {
-        let message =
-            format!("topic {} has {} partitions, and each has its own offsets", topic.name, numbers.len());
-        return Err(Failure::new(Trouble::OffsetOfMany, message));
-    }
+    options.check_from(&topic.name, u32::try_from(numbers.len()).unwrap_or(u32::MAX))?;
     let is_watched = io::stdout().is_terminal();
     let progress = if is_watched { Progress::silent() } else { Progress::unbounded("read") };
     let mut consumption = Consumption {
@@ -133,6 +119,26 @@ pub(crate) fn run(options: &ConsumeOptions, path: &Path) -> Outcome {
         Err(failure) if !failure.is_closed_pipe() => Err(failure),
         Err(_) => Ok(()),
         Ok(()) => consumption.damage.map_or(Ok(()), Err),
+    }
+}
+
+impl ConsumeOptions {
+    /// What stands between key and value.
+    pub(crate) fn separator(&self) -> &str {
+        self.key_separator.as_deref().unwrap_or("\t")
+    }
+
+    /// Whether a separator was named that nothing uses.
+    pub(crate) fn has_idle_separator(&self) -> bool {
+        self.key_separator.is_some() && self.format != Format::KeyValue
+    }
+
+    /// An offset is a place in one partition.
+    pub(crate) fn check_from(&self, topic: &str, partition_count: u32) -> Outcome {
+        match self.from {
+            StartAt::Offset(_) if partition_count > 1 => Err(Failure::offset_of_many(topic, partition_count)),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -191,7 +197,7 @@ impl Consumption<'_> {
                         if record.offset() >= tap.until || count >= self.left {
                             break;
                         }
-                        let separator = &self.options.key_separator;
+                        let separator = self.options.separator();
                         self.options.format.print(&mut self.output, place, record, separator)?;
                         count += 1;
                     }
@@ -268,7 +274,7 @@ impl Consumption<'_> {
             && let Ok(now) = self.beside.topic(&self.topic.name)
         {
             for number in self.known_count..now.partition_count {
-                self.open(number, From::Earliest);
+                self.open(number, StartAt::Earliest);
             }
             self.known_count = now.partition_count;
         }
@@ -289,7 +295,7 @@ impl Consumption<'_> {
     }
 
     /// Begins to read a partition. One that cannot be read is told, and the others are read.
-    fn open(&mut self, number: u32, from: From) {
+    fn open(&mut self, number: u32, from: StartAt) {
         match self.tap(number, from) {
             Ok(tap) => {
                 // What lies before damage is printed, and ends where that begins.
@@ -303,7 +309,7 @@ impl Consumption<'_> {
         }
     }
 
-    fn tap(&self, number: u32, from: From) -> Outcome<Tap> {
+    fn tap(&self, number: u32, from: StartAt) -> Outcome<Tap> {
         let level = self.topic.settings.read_level;
         let follower = self.beside.partition(&self.topic.name, number).map_err(Failure::of_partition)?;
         let end = match level {
@@ -311,13 +317,14 @@ impl Consumption<'_> {
             _ => follower.durable_offset(),
         };
         let start = match from {
-            From::Earliest => follower.log_start_offset(),
-            From::Latest => end,
-            From::Offset(offset) => offset,
-            From::Time(time) => {
+            StartAt::Earliest => follower.log_start_offset(),
+
+            StartAt::Offset(offset) => offset,
+            StartAt::Time(time) => {
                 let found = follower.offset_for_time(level, time).map_err(Failure::of_partition)?;
                 found.map_or(end, |found| found.offset())
             }
+            _ => end,
         };
         let reader = follower.read(start).level(level);
         // Of an offset beyond the end the reader says that it is out of range.

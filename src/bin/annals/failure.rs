@@ -4,7 +4,7 @@
 
 use annals::{Error, ErrorKind};
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// What a command comes to.
@@ -27,6 +27,7 @@ pub(crate) enum Trouble {
     SinglePartition,
     NoTopic,
     NoPartition,
+    NoGroup,
     TopicExists,
     TopicGone,
     Locked,
@@ -75,6 +76,9 @@ impl Trouble {
                 "see which topics there are with `annals topic list`, or create it with `annals topic create`"
             }
             Self::NoPartition => "see how many partitions there are with `annals topic describe`",
+            Self::NoGroup => {
+                "see which groups there are with `annals group list`; one is made by `annals group reset`"
+            }
             Self::TopicExists => "change it with `annals topic alter`, or choose another name",
             Self::TopicGone => "nothing more will come; a new topic of this name is another topic",
             Self::Locked => {
@@ -126,6 +130,18 @@ impl Failure {
     /// An error about one partition of a topic that is there.
     pub(crate) fn of_partition(error: Error) -> Self {
         Self::by_kind(error, Trouble::NoPartition)
+    }
+
+    /// An error about a group, or about what it has committed.
+    pub(crate) fn of_group(error: Error) -> Self {
+        Self::by_kind(error, Trouble::NoGroup)
+    }
+
+    /// An offset was named where there are several partitions, each with its own.
+    pub(crate) fn offset_of_many(topic: &str, partition_count: impl fmt::Display) -> Self {
+        let message =
+            format_args!("topic {topic} has {partition_count} partitions, and each has its own offsets");
+        Self::new(Trouble::OffsetOfMany, message)
     }
 
     /// An error about a file that was named.
@@ -187,7 +203,9 @@ impl Failure {
     /// Says on standard error what happened and what to do next.
     pub(crate) fn report(&self) -> ExitCode {
         if !self.is_closed_pipe() {
-            eprintln!("annals: {}\n  next: {}", self.message, self.trouble.advice());
+            // Where nobody reads that either, the exit code is all there is.
+            let next = self.trouble.advice();
+            drop(writeln!(io::stderr(), "annals: {}\n  next: {next}", self.message));
         }
         ExitCode::from(self.trouble.exit_code())
     }

@@ -15,23 +15,24 @@ mod directory;
 mod dump;
 mod failure;
 mod format;
+mod group;
 mod input;
+mod membership;
 mod moment;
 mod output;
-mod placement;
 mod produce;
 mod progress;
 mod quantity;
+mod start;
 mod topic;
 mod verify;
 
 use arguments::{Arguments, Command};
-use clap::Parser;
 use failure::{Failure, Outcome};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::read() {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are no errors, and a closed pipe is none either.
@@ -50,9 +51,10 @@ fn run(arguments: &Arguments) -> Outcome {
     match &arguments.command {
         Command::Topic { command } => topic::run(command, directory()?, arguments.write_mode),
         Command::Produce(options) => produce::run(options, directory()?, arguments.write_mode),
-        Command::Consume(options) => consume::run(options, directory()?),
+        Command::Consume(options) => consume::run(options, directory()?, arguments.write_mode),
+        Command::Group { command } => group::run(command, directory()?, arguments.write_mode),
         Command::Dump(options) => dump::run(options),
-        Command::Verify(options) => verify::run(options, directory()?),
+        Command::Verify(options) => verify::run(options, directory()?, arguments.write_mode),
         Command::Bench(options) => bench::run(options, directory()?, arguments.write_mode),
     }
 }

@@ -1,7 +1,7 @@
 //! `annals produce`: a record for each line of standard input.
 //!
 //! ```text
-//!     Lines ──a round──▶ Placement ──append──▶ rounds in flight ──wait, in order──▶ acknowledgements
+//!     Lines ──a round──▶ Producer ──receipts──▶ rounds in flight ──wait, in order──▶ acknowledgements
 //!                        this thread            bounded queue      another thread
 //! ```
 
@@ -10,18 +10,22 @@ use super::directory;
 use super::failure::{Failure, Outcome};
 use super::input::Lines;
 use super::output::Output;
-use super::placement::{Entry, Placement, RECORD_OVERHEAD, Round};
 use super::progress::Progress;
 use super::quantity::show_count;
-use annals::{Durability, Topic};
+use annals::{Producer, Receipt, Record, SendDurability, Topic};
 use clap::{Args, ValueEnum};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// How many rounds may be on their way at once.
 const ROUNDS_MAX: usize = 64;
+/// Bytes of lines in a round, unless a single one is longer.
+const ROUND_BYTES_MAX: usize = 4 << 20;
+/// So long that rounds end it: each is written as a whole.
+const LINGER: Duration = Duration::from_secs(60);
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -34,7 +38,8 @@ partition; a line without it has no key. Lines without a key go to one partition
 next. A last line without a line feed is a record too.
 
 With --print-offsets there is a line \"PARTITION OFFSET\" for each record, in the order of the input, as soon
-as it is as durable as was asked for: whatever was printed is there.")]
+as it is as durable as was asked for: whatever was printed is there. An offset is known only once the record is
+written, so --durability buffered is as written then.")]
 pub(crate) struct ProduceOptions {
     /// The topic to append to.
     topic: String,
@@ -59,7 +64,7 @@ pub(crate) struct ProduceOptions {
 /// When a record counts as acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Level {
-    /// Once it is handed over; nobody waits.
+    /// Once it is handed over within the process: a kill may lose it.
     Buffered,
     /// Once it is in the page cache: it survives the death of the process.
     Written,
@@ -74,81 +79,94 @@ fn separator(text: &str) -> Result<String, String> {
 pub(crate) fn run(options: &ProduceOptions, path: &Path, mode: WriteMode) -> Outcome {
     let broker = directory::open(path, mode.into())?;
     let topic = broker.topic(&options.topic).map_err(Failure::of_topic)?;
-    let produced = produce(options, topic);
+    let batch_bytes = usize::try_from(topic.settings().batch_bytes_max).unwrap_or(usize::MAX);
+    let producer = broker
+        .producer()
+        .durability(options.durability())
+        .linger(LINGER)
+        .batch_bytes(batch_bytes.clamp(1 << 10, 16 << 20))
+        .build()
+        .map_err(Failure::of_topic)?;
+    let produced = produce(options, &topic, &producer);
+    // What nobody waited for is heard of here.
+    let flushed = producer.close().map_err(Failure::of_partition);
     let closed = broker.close().map_err(Failure::of_partition);
     match produced {
-        Err(failure) if failure.is_closed_pipe() => closed,
-        Err(failure) => Err(failure),
-        Ok(()) => closed,
+        Err(failure) if failure.is_closed_pipe() => flushed.and(closed),
+        produced => produced.and(flushed).and(closed),
     }
 }
 
-fn produce(options: &ProduceOptions, topic: Topic) -> Outcome {
-    let level = match options.durability {
-        None => topic.settings().durability,
-        Some(Level::Durable) => Durability::Durable,
-        Some(Level::Written | Level::Buffered) => Durability::Written,
-    };
+fn produce(options: &ProduceOptions, topic: &Topic, producer: &Producer) -> Outcome {
     let (send, rounds) = sync_channel(ROUNDS_MAX);
     let prints = options.print_offsets;
     let acknowledger = thread::spawn(move || acknowledge_all(&rounds, prints));
-    let fed = feed(options, Placement::new(topic, level), send);
+    let fed = feed(options, topic, producer, send);
     // A thread that panicked has said so.
     let (count, acknowledged) = acknowledger.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     let done = format!("{} records were acknowledged", show_count(count));
+    // What the receipts say came first.
     acknowledged.and(fed).map_err(|failure| failure.after(done))
 }
 
-/// Appends until the input ends, or nobody waits for acknowledgements any more.
-fn feed(options: &ProduceOptions, mut placement: Placement, rounds: SyncSender<Round>) -> Outcome {
+/// Records on their way, in the order of the lines.
+type Round = Vec<Receipt>;
+
+/// Sends until the input ends, or nobody waits for acknowledgements any more.
+fn feed(options: &ProduceOptions, topic: &Topic, producer: &Producer, rounds: SyncSender<Round>) -> Outcome {
     let mut input = Lines::of_stdin();
     let count_max = usize::try_from(options.batch).unwrap_or(usize::MAX);
-    let bytes_max = placement.round_bytes_max(count_max);
-    let mut line = 1_u64;
+    let mut number = 0_u64;
     loop {
-        let lines = input.next(count_max, bytes_max)?;
+        let lines = input.next(count_max, ROUND_BYTES_MAX)?;
         if lines.is_empty() {
             return Ok(());
         }
-        let entries: Vec<Entry> = lines.into_iter().map(|line| options.entry(line)).collect();
-        let mut rest = entries.as_slice();
-        while !rest.is_empty() {
-            let (part, after) = rest.split_at(fitting(rest, bytes_max));
-            let round = placement
-                .append(part)
-                .map_err(|failure| failure.after(format_args!("line {line} of the input, or soon after")))?;
-            if rounds.send(round).is_err() {
-                // Whoever acknowledges has met a failure and says which.
-                return Ok(());
+        let mut round = Round::with_capacity(lines.len());
+        let mut refused = None;
+        for line in &lines {
+            number += 1;
+            match producer.send(topic, options.record(line)) {
+                Ok(receipt) => round.push(receipt),
+                Err(error) => {
+                    refused =
+                        Some(Failure::of_partition(error).after(format_args!("line {number} of the input")));
+                    break;
+                }
             }
-            line += part.len() as u64;
-            rest = after;
+        }
+        // It is written now, and waited for by its receipts.
+        drop(producer.flush());
+        if rounds.send(round).is_err() {
+            // Whoever acknowledges has met a failure and says which.
+            return Ok(());
+        }
+        if let Some(failure) = refused {
+            return Err(failure);
         }
     }
 }
 
-/// How many of the first entries make a batch that is not too large; one at least.
-fn fitting(entries: &[Entry], bytes_max: usize) -> usize {
-    let mut bytes = 0_usize;
-    let fits = entries.iter().take_while(|entry| {
-        let key = entry.key.as_ref().map_or(0, Vec::len);
-        bytes = bytes.saturating_add(key + entry.value.len() + RECORD_OVERHEAD);
-        bytes <= bytes_max
-    });
-    fits.count().max(1)
-}
-
 impl ProduceOptions {
-    fn entry(&self, line: Vec<u8>) -> Entry {
+    /// What a receipt waits for. An offset is known only once the record is written.
+    fn durability(&self) -> SendDurability {
+        match self.durability {
+            None => SendDurability::OfTopic,
+            Some(Level::Buffered) if !self.print_offsets => SendDurability::Buffered,
+            Some(Level::Buffered | Level::Written) => SendDurability::Written,
+            Some(Level::Durable) => SendDurability::Durable,
+        }
+    }
+
+    fn record<'l>(&self, line: &'l [u8]) -> Record<'l> {
         let Some(separator) = self.key_separator.as_ref().map(String::as_bytes) else {
-            return Entry { key: None, value: line };
+            return Record::new(line);
         };
         match line.windows(separator.len()).position(|window| window == separator) {
-            None => Entry { key: None, value: line },
+            None => Record::new(line),
             Some(at) => {
                 let (key, rest) = line.split_at(at);
-                let value = rest.get(separator.len()..).unwrap_or_default().to_vec();
-                Entry { key: Some(key.to_vec()), value }
+                Record::new(rest.get(separator.len()..).unwrap_or_default()).key(key)
             }
         }
     }
@@ -162,13 +180,14 @@ fn acknowledge_all(rounds: &Receiver<Round>, prints: bool) -> (u64, Outcome) {
     let mut count = 0;
     while let Ok(round) = rounds.recv() {
         let len = round.len();
-        let told = round.acknowledge(&mut |stored| {
-            count += 1;
-            if prints {
-                output.line(&format_args!("{} {}", stored.partition, stored.offset))?;
+        let mut told = Ok(());
+        for receipt in round {
+            told = acknowledge(receipt, &mut output, prints);
+            if told.is_err() {
+                break;
             }
-            Ok(())
-        });
+            count += 1;
+        }
         progress.add(len as u64);
         // What was acknowledged before a failure is told all the same, and nothing is held back for later.
         let flushed = output.flush();
@@ -177,4 +196,12 @@ fn acknowledge_all(rounds: &Receiver<Round>, prints: bool) -> (u64, Outcome) {
         }
     }
     (count, Ok(()))
+}
+
+fn acknowledge(receipt: Receipt, output: &mut Output, prints: bool) -> Outcome {
+    let stored = receipt.wait().map_err(Failure::of_partition)?;
+    if prints {
+        output.line(&format_args!("{} {}", stored.partition(), stored.offset()))?;
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Progress on a terminal; silence everywhere else.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::time::Duration;
 
 /// How often it is drawn anew by itself.
@@ -15,7 +16,7 @@ impl Progress {
         Self::styled(
             ProgressBar::new_spinner(),
             what,
-            "{spinner} {msg}: {human_pos} records, {per_sec}, {elapsed}",
+            "{spinner} {msg}: {human_pos} records, {rate}, {elapsed}",
         )
     }
 
@@ -32,7 +33,11 @@ impl Progress {
     fn styled(bar: ProgressBar, what: &'static str, template: &str) -> Self {
         // A template that is wrong shows in the looks alone.
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            let rate = |state: &ProgressState, text: &mut dyn Write| {
+                // A number that cannot be written is not shown.
+                let _ = write!(text, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(what);
         if !bar.is_hidden() {

@@ -1,5 +1,6 @@
 //! `annals verify`: reads everything, reports what is damaged, and saves what is good when it is told to.
 
+use super::arguments::WriteMode;
 use super::directory;
 use super::failure::{Failure, Outcome, Trouble};
 use super::output::Output;
@@ -7,7 +8,6 @@ use super::progress::Progress;
 use super::quantity::{show_bytes, show_count};
 use annals::{
     BrokerFollower, ErrorKind, OnDamage, Partition, RecoveryOutcome, TopicDescription, VerifyReport,
-    WriteMode,
 };
 use clap::Args;
 use std::path::Path;
@@ -37,9 +37,9 @@ pub(crate) struct VerifyOptions {
     salvage: bool,
 }
 
-pub(crate) fn run(options: &VerifyOptions, path: &Path) -> Outcome {
+pub(crate) fn run(options: &VerifyOptions, path: &Path, mode: WriteMode) -> Outcome {
     match (&options.topic, options.partition) {
-        (Some(topic), Some(number)) if options.salvage => salvage(path, topic, number),
+        (Some(topic), Some(number)) if options.salvage => salvage(path, mode, topic, number),
         (topic, number) => verify(path, topic.as_deref(), number),
     }
 }
@@ -182,9 +182,9 @@ fn tell(name: &str, report: &VerifyReport, tally: &mut Tally, output: &mut Outpu
 }
 
 /// Saves what is good of one partition.
-fn salvage(path: &Path, topic: &str, number: u32) -> Outcome {
+fn salvage(path: &Path, mode: WriteMode, topic: &str, number: u32) -> Outcome {
     // Keeps every other writer out until it is done.
-    let broker = directory::open(path, WriteMode::Automatic)?;
+    let broker = directory::open(path, mode.into())?;
     let topic = broker.topic(topic).map_err(Failure::of_topic)?;
     if number >= topic.partition_count() {
         topic.partition(number).map_err(Failure::of_partition)?;
@@ -195,6 +195,7 @@ fn salvage(path: &Path, topic: &str, number: u32) -> Outcome {
         .number(number)
         .segment_bytes_max(settings.segment_bytes_max)
         .batch_bytes_max(settings.batch_bytes_max)
+        .write_mode(mode.into())
         .on_damage(OnDamage::Salvage);
     let files = path.join(topic.name()).join(number.to_string());
     let partition = options.open(&files).map_err(Failure::of_partition)?;

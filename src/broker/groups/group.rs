@@ -108,8 +108,10 @@ impl Inner {
     }
 
     fn carry_out_effects(&mut self) -> Vec<std::task::Waker> {
+        let seats = &mut self.seats;
         let wake = |effect| match effect {
-            Effect::Wake(id) => self.seats.get(&id).and_then(|seat| seat.call()),
+            Effect::Wake(id) => seats.get(&id).and_then(|seat| seat.call()),
+            Effect::Fence(id) => seats.remove(&id).and_then(|seat| seat.fence()),
             // There are no remote members yet, so nobody waits for an answer.
             Effect::Joined(..) | Effect::Synced(..) => None,
         };

@@ -129,7 +129,6 @@ impl GroupMember for Member {
             return Ok(Vec::new());
         }
         self.seat.answer();
-        self.seat.work_since(now);
         if life.topics_version != version {
             life.topics_version = version;
             self.groups.follow_topics(&self.core);
@@ -155,11 +154,11 @@ impl GroupMember for Member {
         for partition in partitions {
             life.mine.remove(partition);
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         // Who is no member any more has nothing left to give up.
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.gave_up(&id, partitions, now)));
         drop(life);
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn commit(&self, points: Vec<(TopicPartition, CommitPoint)>, level: Durability) -> Pending<()> {
@@ -189,7 +188,7 @@ impl GroupMember for Member {
         if life.over.is_some() {
             return Pending::ready(());
         }
-        let id = life.id.clone();
+        let (id, group) = (life.id.clone(), life.group.clone());
         life.leave_seat(&self.groups);
         drop(life.group.with(&self.groups, |coordinator, now| coordinator.leave(&id, now)));
         life.end(&Error::new(
@@ -198,7 +197,7 @@ impl GroupMember for Member {
         ));
         drop(life);
         self.groups.store.upkeep.call();
-        self.groups.store.flush().unwrap_or_else(Pending::failed)
+        self.groups.store.flush_group(&group.name).unwrap_or_else(Pending::failed)
     }
 
     fn is_called(&self) -> bool {
@@ -220,19 +219,17 @@ impl GroupMember for Member {
     fn id(&self) -> Arc<str> {
         self.life.lock().id.clone()
     }
-
-    fn group(&self) -> &str {
-        &self.options.group
-    }
 }
 
 impl Member {
     fn step(&self, coordinator: &mut Coordinator, id: &Arc<str>, now: Duration) -> Result<Changes, Refusal> {
         if let Some(instance) = &self.options.instance_id
-            && coordinator.is_fenced(id, instance)
+            && (self.seat.is_fenced() || coordinator.is_fenced(id, instance))
         {
             return Err(Refusal::FencedInstance(instance.clone()));
         }
+        // Not before who has not polled for too long was expelled: this one may be among them.
+        self.seat.work_since(now);
         coordinator.poll(id, now)
     }
 
@@ -295,6 +292,8 @@ impl Member {
         self.core.usable()?;
         let mut life = self.life.lock();
         life.usable()?;
+        // A topic that was deleted is nobody's any more.
+        self.groups.follow_topics(&self.core);
         let timestamp = self.groups.wall_now();
         let (mut places, mut commits) = (Vec::new(), Vec::new());
         for (place, point) in points {

@@ -11,8 +11,6 @@
 //! Locks, in the order in which they are taken: a member's own, a group's, the book's, a partition's. Wakers are
 //! called when all of them are gone.
 
-#![allow(dead_code, reason = "consumers stand on it")]
-
 mod administration;
 mod book;
 mod committing;

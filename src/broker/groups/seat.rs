@@ -13,6 +13,8 @@ const WAITING: u64 = u64::MAX;
 pub(super) struct Seat {
     /// Whether the next poll has anything to look for. Set before the waker is called.
     called: AtomicBool,
+    /// Whether another has taken over the instance id. For good, and set before the member is called.
+    fenced: AtomicBool,
     /// When (monotonic, in nanoseconds) the member polled last.
     polled_at: AtomicU64,
     waker: Mutex<Option<Waker>>,
@@ -22,7 +24,12 @@ impl Default for Seat {
     /// The seat of a newcomer, whose first poll always has something to look for: nobody calls a static member that
     /// comes back to what it had.
     fn default() -> Self {
-        Self { called: AtomicBool::new(true), polled_at: AtomicU64::new(0), waker: Mutex::new(None) }
+        Self {
+            called: AtomicBool::new(true),
+            fenced: AtomicBool::new(false),
+            polled_at: AtomicU64::new(0),
+            waker: Mutex::new(None),
+        }
     }
 }
 
@@ -31,6 +38,16 @@ impl Seat {
     pub(super) fn call(&self) -> Option<Waker> {
         self.called.store(true, Ordering::SeqCst);
         self.waker.lock().take()
+    }
+
+    /// Has the member hear that another has taken over its instance id.
+    pub(super) fn fence(&self) -> Option<Waker> {
+        self.fenced.store(true, Ordering::SeqCst);
+        self.call()
+    }
+
+    pub(super) fn is_fenced(&self) -> bool {
+        self.fenced.load(Ordering::SeqCst)
     }
 
     pub(super) fn is_called(&self) -> bool {

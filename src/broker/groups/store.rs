@@ -77,7 +77,7 @@ impl OffsetStore {
             )?,
             found => found?,
         };
-        let mut opened = Book::open(topic.partition(0)?)?;
+        let mut opened = Book::open(topic.own_partition(0)?)?;
         // What was not said because the process ended before it could be.
         let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
         missing.extend(opened.abandoned_groups(core.home.retention_now()));
@@ -206,6 +206,23 @@ impl OffsetStore {
     /// Work that is done when all commits that are stored now are durable.
     pub(super) fn flush(&self) -> Result<Pending<()>> {
         self.with(|book, _| Ok(book.log.flush()))
+    }
+
+    /// Work that is done when all that a group has committed until now is durable.
+    ///
+    /// # Errors
+    /// `Closed`.
+    pub(super) fn flush_group(self: &Arc<Self>, group: &Arc<str>) -> Result<Pending<()>> {
+        if planted(Bug::LeaveNotFlushed) {
+            return Ok(Pending::ready(()));
+        }
+        let (held, stored) = self.with(|book, _| Ok((book.hasten(group), book.log.flush())))?;
+        if held.is_empty() {
+            return Ok(stored);
+        }
+        let (level, step) = (Durability::Durable, Mutex::new(Step::Look));
+        let committing = Committing { store: self.clone(), held, level, step };
+        Ok(Pending::until(Arc::new(committing), Goal { end: 0, restarts: 0 }, ()))
     }
 
     pub(super) fn committed(

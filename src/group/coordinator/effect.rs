@@ -29,6 +29,8 @@ pub(crate) struct Given {
 pub(crate) enum Effect {
     /// This member in process should poll.
     Wake(Arc<str>),
+    /// Another has taken over the instance id of this member in process: it is over for good.
+    Fence(Arc<str>),
     /// Answer the request to join that was left waiting.
     Joined(u64, Result<Joined, Refusal>),
     /// Answer the request to sync that was left waiting.

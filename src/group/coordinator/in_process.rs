@@ -70,7 +70,7 @@ impl Coordinator {
     /// nobody else hears of it.
     fn replace(&mut self, before: &Arc<str>, id: Arc<str>, mut member: Member, now: Duration) {
         let Some(mut old) = self.extract(before) else { return };
-        self.effects.push(super::Effect::Wake(before.clone()));
+        self.effects.push(super::Effect::Fence(before.clone()));
         let is_same = old.topics().eq(member.topics()) && old.is_alike(&member);
         member.target = std::mem::take(&mut old.target);
         member.held = std::mem::take(&mut old.held);
@@ -94,7 +94,7 @@ impl Coordinator {
     /// A member in process polls: it takes its next step towards what it is to have.
     ///
     /// # Errors
-    /// `UnknownMember` when it was expelled, or fenced: see [`Coordinator::is_fenced`]. `Assignor`.
+    /// `UnknownMember` when it was expelled, or was fenced: it is told of that by an effect. `Assignor`.
     pub(crate) fn poll(&mut self, id: &Arc<str>, now: Duration) -> Result<Changes, Refusal> {
         self.progress(id, Presence::Working(now))?;
         if self.is_in_round() {

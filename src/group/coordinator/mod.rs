@@ -295,7 +295,7 @@ impl Coordinator {
         for partition in &member.target {
             self.targets.remove(partition);
         }
-        for partition in member.held.keys() {
+        for partition in member.held.keys().filter(|_| !planted(Bug::ExpelledKeepsPartitions)) {
             self.release(id, partition);
         }
         if self.leader.as_ref() == Some(id) {

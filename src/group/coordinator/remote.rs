@@ -127,7 +127,7 @@ impl Coordinator {
                 new.is_opaque = old.is_opaque;
                 self.answer_gone(old, &fenced);
             }
-            _ => self.effects.push(Effect::Wake(before.clone())),
+            _ => self.effects.push(Effect::Fence(before.clone())),
         }
         for partition in old.held.keys() {
             self.holders.insert(partition.clone(), join.id.clone());

@@ -89,7 +89,7 @@ fn called(group: &mut Coordinator) -> Vec<Arc<str>> {
     let mut called: Vec<_> = effects
         .into_iter()
         .filter_map(|effect| match effect {
-            Effect::Wake(id) => Some(id),
+            Effect::Wake(id) | Effect::Fence(id) => Some(id),
             _ => None,
         })
         .collect();

@@ -58,6 +58,16 @@ impl Ledger {
         }
     }
 
+    /// Whether anything holds of what an entry is about.
+    pub(crate) fn says(&self, entry: &Entry) -> bool {
+        let (Entry::Offset { group, .. } | Entry::Group { group, .. } | Entry::Start { group, .. }) = entry;
+        self.groups.get(group).is_some_and(|page| match entry {
+            Entry::Offset { topic, partition, .. } => page.offsets.contains_key(&(*topic, *partition)),
+            Entry::Group { .. } => page.facts.is_some(),
+            Entry::Start { topic, .. } => page.starts.contains_key(topic),
+        })
+    }
+
     /// How many entries a snapshot has.
     pub(crate) fn entry_count(&self) -> usize {
         self.entry_count

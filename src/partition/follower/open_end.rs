@@ -5,7 +5,7 @@ use crate::partition::manifest::{SegmentEntry, SegmentState};
 use crate::partition::recovery::{SegmentFile, furthest_beyond};
 use crate::record::{Flaw, Place};
 use crate::segment::{
-    Checkpoint, IndexWriter, Opened, Segment, Stop, TAIL_MARK_LEN, TailMark, Track, read_range, walk,
+    Checkpoint, IndexWriter, Opened, Segment, Shelf, Stop, TAIL_MARK_LEN, TailMark, Track, read_range, walk,
 };
 use crate::sync::Publisher;
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -34,20 +34,25 @@ pub(super) struct OpenEnd {
 }
 
 impl OpenEnd {
-    pub(super) fn new(dir: &Arc<dyn Dir>, file: &SegmentFile, entry: &SegmentEntry, end: Offset) -> Self {
+    pub(super) fn new(
+        place: (&Arc<dyn Dir>, &Arc<Shelf>),
+        file: &SegmentFile,
+        entry: &SegmentEntry,
+        end: Offset,
+    ) -> Result<Self> {
         let first_offset = if entry.state == SegmentState::Open { entry.first_offset } else { end };
         // From the first batch, not from the recovery point: the index must know all of it.
         let end = Checkpoint::start(first_offset, 0, entry.last_append_time);
         let (written, durable) =
             (Publisher::new(end.position.to_u64()), Publisher::new(end.position.to_u64()));
         let index = IndexWriter::new(file.header.index_owner(first_offset));
-        let parts = file.parts(dir, first_offset, written.published(), durable.published());
-        let opened = Arc::new(Opened::new(file.file.clone(), None, 0));
+        let parts = file.parts(place, first_offset, written.published(), durable.published());
+        let opened = Arc::new(Opened::new(file.file()?.clone(), None, 0));
         let segment = Arc::new(Segment::open(parts, opened, index.index()));
         let follows_synced = entry.state == SegmentState::Open;
         let unproved = VecDeque::new();
         let recovery_point = if follows_synced { entry.end } else { Position::ZERO };
-        Self {
+        Ok(Self {
             file: file.clone(),
             segment,
             written,
@@ -59,7 +64,7 @@ impl OpenEnd {
             unproved,
             damage: None,
             looks: 0,
-        }
+        })
     }
 
     /// Whether nothing was found in it yet.
@@ -68,25 +73,27 @@ impl OpenEnd {
     }
 
     /// A prepared segment begins where the one before it ends, wherever that is by now.
-    pub(super) fn begin_behind(&mut self, before: Checkpoint) {
+    pub(super) fn begin_behind(&mut self, before: Checkpoint) -> Result<()> {
         if self.segment.first_offset() == before.next_offset {
-            return;
+            return Ok(());
         }
         let first_offset = before.next_offset;
         self.index = IndexWriter::new(self.file.header.index_owner(first_offset));
         let (written, durable) = (self.written.published(), self.durable.published());
-        let parts = self.file.parts(self.segment.dir(), first_offset, written, durable);
-        let opened = Arc::new(Opened::new(self.file.file.clone(), None, 0));
+        let parts =
+            self.file.parts((self.segment.dir(), self.segment.shelf()), first_offset, written, durable);
+        let opened = Arc::new(Opened::new(self.file.file()?.clone(), None, 0));
         self.segment = Arc::new(Segment::open(parts, opened, self.index.index()));
         self.end = Checkpoint { position: self.end.position, ..before };
+        Ok(())
     }
 
     /// Walks from where it stopped; says whether there was more.
     pub(super) fn walk_on(&mut self) -> Result<bool> {
-        let path = self.file.file.path().to_owned();
-        let len = self.file.file.len().map_err(|error| Error::io("read the size of", &path, error))?;
+        let path = self.file.path();
+        let len = self.file.file()?.len().map_err(|error| Error::io("read the size of", &path, error))?;
         let file = self.file.clone();
-        let track = Track { len, ..file.track() };
+        let track = Track { len, ..file.track()? };
         let (index, unproved) = (&mut self.index, &mut self.unproved);
         let found = walk(track, self.end, &mut |step| {
             index.push_step(step);

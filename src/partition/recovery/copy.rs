@@ -59,7 +59,7 @@ impl Copy {
         if let Some((_, kept)) = tail.kept_behind(from.position) {
             each_batch(kept, |header, bytes| self.push(header, bytes))?;
         } else {
-            let track = Track { len: end.position.to_u64(), ..found.track() };
+            let track = Track { len: end.position.to_u64(), ..found.track()? };
             let mut result = Ok(());
             walk(track, from, &mut |step| {
                 if result.is_ok() {
@@ -69,10 +69,12 @@ impl Copy {
             result?;
         }
         if self.end.next_offset != end.next_offset {
-            let (path, expected) = (found.file.path().display(), end.next_offset);
+            let (path, expected) = (found.path(), end.next_offset);
             let found = self.end.next_offset;
-            let message =
-                format!("{path}: the log ended at offset {expected}, and at {found} a moment later");
+            let message = format!(
+                "{}: the log ended at offset {expected}, and at {found} a moment later",
+                path.display()
+            );
             return Err(Error::new(ErrorKind::Corrupt, message));
         }
         Ok(())

@@ -39,8 +39,8 @@ impl Recovery<'_> {
                 None => entry.checkpoint(manifest),
             };
             let owner = file.header.index_owner(entry.start_of(from));
-            let tail = Tail::read(file.track(), &**self.dir, owner, from)?;
-            tail.walk.check_version(file.track())?;
+            let tail = Tail::read(file.track()?, &**self.dir, owner, from)?;
+            tail.walk.check_version(file.track()?)?;
             tails.push((file, entry.clone(), tail));
         }
         if tails.is_empty() {

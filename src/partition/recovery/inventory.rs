@@ -1,12 +1,15 @@
 //! Which files there are, and whose they are.
 
+use super::is_ours;
 use super::salvage::{UNFINISHED, kept_name};
 use crate::io::{Access, Dir, EntryKind, File};
-use crate::partition::manifest::{MANIFEST_NEW, Manifest, SegmentEntry};
-use crate::segment::{FileName, HeaderFlaw, SEGMENT_HEADER_LEN, SegmentHeader, read_header};
+use crate::partition::manifest::{MANIFEST_NEW, Manifest, SegmentEntry, SegmentState};
+use crate::segment::{FileName, HeaderFlaw, SEGMENT_HEADER_LEN, SegmentHeader, Track, read_header};
+use crate::sync::OnceLock;
 use crate::{Error, ErrorKind, Offset, Result};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The files of a partition's directory that bear our names.
@@ -33,14 +36,71 @@ pub(crate) struct Inventory {
 /// One segment file.
 #[derive(Clone, Debug)]
 pub(crate) struct SegmentFile {
+    dir: Arc<dyn Dir>,
     pub(crate) name: String,
     pub(crate) header: SegmentHeader,
     pub(crate) len: u64,
-    pub(crate) file: Arc<dyn File>,
+    /// Opened when it is needed: a log may have more segments than a process may have open files.
+    file: OnceLock<Arc<dyn File>>,
 }
 
 /// Whose files are looked for.
-pub(crate) type Owner = (crate::TopicId, u32);
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Whose<'a> {
+    Anyones,
+    /// Those of a partition, by its topic and number.
+    Partition(crate::TopicId, u32),
+    /// Those of the partition that this is the manifest of. What it does not list as sealed stays open.
+    Of(&'a Manifest),
+}
+
+impl Whose<'_> {
+    fn admits(self, header: &SegmentHeader) -> bool {
+        match self {
+            Self::Anyones => true,
+            Self::Partition(topic, number) => (header.topic, header.partition) == (topic, number),
+            Self::Of(manifest) => is_ours(header, manifest),
+        }
+    }
+
+    /// Whether it will be read.
+    fn keeps_open(self, header: &SegmentHeader) -> bool {
+        let Self::Of(manifest) = self else { return false };
+        let open = manifest.segments.iter().filter(|entry| entry.state != SegmentState::Sealed);
+        open.into_iter().any(|entry| entry.sequence == header.sequence)
+    }
+}
+
+impl SegmentFile {
+    pub(super) fn new(
+        dir: &Arc<dyn Dir>,
+        name: String,
+        header: SegmentHeader,
+        file: Arc<dyn File>,
+    ) -> Result<Self> {
+        let len = file.len().map_err(|error| Error::io("read the size of", file.path(), error))?;
+        Ok(Self { dir: dir.clone(), name, header, len, file: OnceLock::from(file) })
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.name)
+    }
+
+    /// The file, open for reading as long as this is there.
+    pub(crate) fn file(&self) -> Result<&Arc<dyn File>> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = self.dir.open(&self.name, Access::Read);
+        let file = file.map_err(|error| Error::io("open the segment", &self.path(), error))?;
+        Ok(self.file.get_or_init(|| file))
+    }
+
+    pub(crate) fn track(&self) -> Result<Track<'_>> {
+        let file = &**self.file()?;
+        Ok(Track { file, salt: self.header.salt, layout: self.header.layout, len: self.len })
+    }
+}
 
 /// The names that the file of a listed segment can have: the one it is made under, and the one it is given
 /// once the manifest says where it begins.
@@ -65,12 +125,12 @@ impl Inventory {
     ///
     /// # Errors
     /// When the directory or a header cannot be read.
-    pub(crate) fn take(dir: &dyn Dir, owner: Option<Owner>) -> Result<Self> {
+    pub(crate) fn take(dir: &Arc<dyn Dir>, whose: Whose<'_>) -> Result<Self> {
         let mut inventory = Self::default();
         let entries = dir.list().map_err(|error| Error::io("list", dir.path(), error))?;
         for entry in entries.iter().filter(|entry| entry.kind == EntryKind::File) {
             match FileName::parse(&entry.name) {
-                Some(FileName::Log(_) | FileName::Next { .. }) => inventory.add(dir, &entry.name, owner)?,
+                Some(FileName::Log(_) | FileName::Next { .. }) => inventory.add(dir, &entry.name, whose)?,
                 Some(FileName::Index(offset) | FileName::TimeIndex(offset)) => {
                     inventory.indexes.insert(offset);
                 }
@@ -85,7 +145,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    fn add(&mut self, dir: &dyn Dir, name: &str, owner: Option<Owner>) -> Result<()> {
+    fn add(&mut self, dir: &Arc<dyn Dir>, name: &str, whose: Whose<'_>) -> Result<()> {
         let path = dir.path().join(name);
         let file = match dir.open(name, Access::Read) {
             Ok(file) => file,
@@ -93,7 +153,6 @@ impl Inventory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(Error::io("open the segment", &path, error)),
         };
-        let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
         let header = match read_header(&*file)? {
             Ok(header) => header,
             Err(flaw) => {
@@ -101,11 +160,15 @@ impl Inventory {
                 return Ok(());
             }
         };
-        if owner.is_some_and(|owner| owner != (header.topic, header.partition)) {
+        if !whose.admits(&header) {
             self.foreign.insert(name.to_owned());
             return Ok(());
         }
-        let found = SegmentFile { name: name.to_owned(), header, len, file };
+        let keeps_open = whose.keeps_open(&header);
+        let mut found = SegmentFile::new(dir, name.to_owned(), header, file)?;
+        if !keeps_open {
+            found.file = OnceLock::new();
+        }
         match self.segments.entry(found.header.sequence) {
             Entry::Vacant(place) => {
                 place.insert(found);

@@ -32,7 +32,8 @@ mod unproved;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
-use super::options::{Absence, Identity, OnDamage};
+use super::opening::Absence;
+use super::options::{Identity, OnDamage};
 use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
@@ -40,7 +41,7 @@ use crate::segment::{
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 use end::End;
-pub(crate) use inventory::{Inventory, SegmentFile};
+pub(crate) use inventory::{Inventory, SegmentFile, Whose};
 pub(crate) use judge::{Judgement, judge};
 pub use report::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use salvage::{KEPT, UNFINISHED};
@@ -182,7 +183,7 @@ impl Recovery<'_> {
 
     /// Finds the files that the manifest lists.
     fn survey(&self, manifest: &Manifest, slots: &SlotReport) -> Result<Inventory> {
-        let inventory = Inventory::take(&**self.dir, Some((manifest.topic, manifest.partition)))?;
+        let inventory = Inventory::take(self.dir, Whose::Of(manifest))?;
         for entry in &manifest.segments {
             inventory.listed(&**self.dir, entry)?;
         }
@@ -197,9 +198,10 @@ impl Recovery<'_> {
     /// wants to read on behind damage there too.
     fn check_listed(&self, inventory: &Inventory, manifest: &Manifest) -> Result<()> {
         for entry in manifest.segments.iter().filter(|entry| entry.state != SegmentState::Prepared) {
-            let found = inventory.listed(&**self.dir, entry)?;
+            // A copy, which is closed again behind the look.
+            let found = inventory.listed(&**self.dir, entry)?.clone();
             let start = Checkpoint::start(entry.first_offset, 0, entry.last_append_time);
-            let track = Track { len: entry.end.to_u64(), ..found.track() };
+            let track = Track { len: entry.end.to_u64(), ..found.track()? };
             let walked = walk(track, start, &mut |_| {})?;
             walked.check_version(track)?;
             if walked.end.next_offset != entry.end_offset || walked.end.digest.to_u64() != entry.digest {
@@ -217,7 +219,7 @@ impl Recovery<'_> {
 
     /// There is no manifest: nothing was ever here, or it is gone.
     fn create_or_refuse(&mut self, known_durable: Offset) -> Result<Recovered> {
-        let inventory = Inventory::take(&**self.dir, None)?;
+        let inventory = Inventory::take(self.dir, Whose::Anyones)?;
         if !inventory.is_unborn(&**self.dir)? {
             let message = format!(
                 "{}: there are segments that were in use, and no manifest",
@@ -276,7 +278,7 @@ impl Recovery<'_> {
         };
         let start = Checkpoint::start(first_offset, 0, file.header.created_at);
         let owner = file.header.index_owner(first_offset);
-        let tail = Tail::read(file.track(), &**self.dir, owner, start)?;
+        let tail = Tail::read(file.track()?, &**self.dir, owner, start)?;
         Ok(tail.furthest() > Position::ZERO)
     }
 
@@ -345,12 +347,6 @@ impl Recovery<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl SegmentFile {
-    pub(crate) fn track(&self) -> Track<'_> {
-        Track { file: &*self.file, salt: self.header.salt, layout: self.header.layout, len: self.len }
     }
 }
 

@@ -181,7 +181,7 @@ fn replace_end(
 
     recovery.remove_dropped(&manifest, end)?;
     let sealed = recovery.sealed(&manifest, inventory)?;
-    let reattached = SegmentFile::open(&**recovery.dir, &header)?;
+    let reattached = SegmentFile::open(recovery.dir, &header)?;
     let attached = recovery.attach(&reattached, copied_to.position.to_u64())?;
     let active = attached.activate(until.next_offset, copied_to, index, copied_to.position);
     recovery.name_by_offset(active.segment())?;
@@ -199,7 +199,7 @@ fn proved_end(end: &End) -> Result<Checkpoint> {
     else {
         return Err(Error::new(ErrorKind::Corrupt, "nothing says how far the log was synced"));
     };
-    Ok(walk(Track { len: synced.to_u64(), ..found.track() }, from, &mut |_| {})?.end)
+    Ok(walk(Track { len: synced.to_u64(), ..found.track()? }, from, &mut |_| {})?.end)
 }
 
 /// Copies what follows `until`, which lies in the segment `synced_in` of the end.
@@ -220,12 +220,11 @@ fn copy_from(
 
 impl SegmentFile {
     /// The file of a segment that was just made under its first name.
-    fn open(dir: &dyn io::Dir, header: &SegmentHeader) -> Result<Self> {
+    fn open(dir: &Arc<dyn io::Dir>, header: &SegmentHeader) -> Result<Self> {
         let name = FileName::Next { sequence: header.sequence }.to_string();
         let path = dir.path().join(&name);
         let file = dir.open(&name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
-        let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
-        Ok(Self { name, header: header.clone(), len, file })
+        Self::new(dir, name, header.clone(), file)
     }
 }
 
@@ -291,6 +290,7 @@ impl Recovery<'_> {
                     first_offset: entry.first_offset,
                     name: found.name.clone(),
                     access: self.options.access(),
+                    shelf: self.options.shelf.clone(),
                     written: end.clone(),
                     durable: end,
                 };
@@ -306,7 +306,7 @@ impl Recovery<'_> {
         // One that is there was left by a recovery that did not come to its end.
         self.remove_quietly(&name)?;
         let aside = self.dir.create(&name).map_err(|error| Error::io("create", &path, error))?;
-        let track = Track { len: to, ..found.track() };
+        let track = Track { len: to, ..found.track()? };
         let mut at = from.to_u64();
         while at < to {
             let bytes = read_range(track, at, ASIDE_LEN)?;

@@ -1,7 +1,8 @@
-//! SEMANTICS 1 to 23, a module for each chapter, and what the handles promise besides.
+//! SEMANTICS 1 to 28, a module for each chapter, and what the handles promise besides.
 //!
 //! ```text
 //!     reads ── visibility ── time ── segments      the numbered promises (docs/promises.md)
+//!     producer                                     the same for what is sent
 //!     handle ── follower                           waiting, waking, closing; reading beside a writer
 //! ```
 //!
@@ -11,6 +12,7 @@
 mod consumers;
 mod follower;
 mod handle;
+mod producer;
 mod reads;
 mod segments;
 mod time;

@@ -56,7 +56,7 @@ fn answers(group: &mut Coordinator) -> BTreeMap<u64, Effect> {
     check(group);
     let effects = group.take_effects().into_iter();
     let answers = effects.filter_map(|effect| match effect {
-        Effect::Wake(_) => None,
+        Effect::Wake(_) | Effect::Fence(_) => None,
         Effect::Joined(request, _) | Effect::Synced(request, _) => Some((request, effect)),
     });
     answers.collect()
