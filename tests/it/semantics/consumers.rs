@@ -511,6 +511,20 @@ fn a_listener_may_seek_and_may_panic() {
     second.poll(Duration::ZERO).expect("nothing is wrong");
     assert_eq!(partitions(&second).len(), 1, "it was given up nevertheless");
     assert_eq!(partitions(&first).len(), 1);
+    drop((first, second));
+
+    // One that was expelled hears of its loss and of what it gets in one poll; it gets that all the same.
+    let panics = |event: Rebalance<'_>| {
+        assert!(!matches!(event, Rebalance::Lost(_)), "on purpose: the listener panics");
+    };
+    let options = shop.billing().poll_interval_max(30 * SECOND).on_rebalance(panics);
+    let mut member = options.build().expect("anybody may join");
+    assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20);
+    shop.clock.advance(31 * SECOND);
+    shop.broker.maintain().expect("nothing fails");
+    let poll = std::panic::AssertUnwindSafe(|| member.poll(Duration::ZERO));
+    std::panic::catch_unwind(poll).expect_err("the listener panics");
+    assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20, "it reads them again");
 }
 
 #[test]
