@@ -26,6 +26,7 @@ mod local;
 mod opening;
 mod options;
 mod report;
+mod shedding;
 mod stats;
 
 pub use follower::{BrokerFollower, TopicDescription};

@@ -11,11 +11,12 @@ use super::options::{BrokerOptions, OnRefusal};
 use super::report::BrokerReport;
 use crate::io::{Dir, Entry, EntryKind};
 use crate::partition::manifest::MANIFEST;
-use crate::partition::take_lock;
+use crate::partition::{Shedder, take_lock};
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, RwLock};
 use crate::topic::catalog::{Catalog, CatalogFile, CatalogReport, TopicEntry};
 use crate::topic::home::{Home, OpenCatalog};
 use crate::topic::name::TopicName;
+use crate::topic::space::Space;
 use crate::topic::{Topic, TopicSettings};
 use crate::upkeep::{Attendance, Chore, Task, Upkeep, Worker};
 use crate::{Error, ErrorKind, Maintenance, Result};
@@ -38,7 +39,8 @@ impl Broker {
             Some(thread) => options.partition.clone().disk_thread(thread),
             None => options.partition.clone(),
         };
-        let home = Arc::new(Home::new(dir, base, OpenCatalog::new(file, catalog, lock)));
+        let space = Arc::new(Space::new(options.disk_bytes_max));
+        let home = Arc::new(Home::new(dir, base, OpenCatalog::new(file, catalog, space, lock)));
         let mut core = Core {
             home,
             defaults: TopicSettings { durability: options.durability, ..TopicSettings::new() },
@@ -65,6 +67,8 @@ impl Broker {
 
     fn start(core: Core, options: &BrokerOptions) -> Result<Self> {
         let core = Arc::new(core);
+        let shedder: Weak<dyn Shedder> = Arc::<Core>::downgrade(&core);
+        core.home.space.account().connect(shedder);
         if let Some(thread) = &core.thread {
             let chore: Weak<dyn Chore> = Arc::<Core>::downgrade(&core);
             let attendance = Attendance::Shared(thread.clone());

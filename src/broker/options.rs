@@ -3,13 +3,18 @@
 use super::handle::Broker;
 use crate::clock::Clock;
 use crate::io::Dir;
-use crate::{Durability, Error, Maintenance, OnDamage, PartitionOptions, ReadMode, Result, WriteMode};
+use crate::{
+    Durability, Error, ErrorKind, Maintenance, OnDamage, PartitionOptions, ReadMode, Result, WriteMode,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the offsets of an empty group are kept, if nothing else is said: Kafka's default.
 const OFFSETS_RETENTION: Duration = Duration::from_secs(7 * 86_400);
+
+/// The least cap on what a broker takes.
+const DISK_BYTES_LEAST: u64 = 1 << 20;
 
 /// Whether a broker opens when one of its partitions cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +47,7 @@ pub struct BrokerOptions {
     pub(super) partition: PartitionOptions,
     pub(super) durability: Durability,
     pub(super) on_refusal: OnRefusal,
+    pub(super) disk_bytes_max: u64,
     pub(super) offsets_retention: Duration,
 }
 
@@ -51,6 +57,7 @@ impl Default for BrokerOptions {
             partition: PartitionOptions::default(),
             durability: Durability::default(),
             on_refusal: OnRefusal::default(),
+            disk_bytes_max: u64::MAX,
             offsets_retention: OFFSETS_RETENTION,
         }
     }
@@ -109,6 +116,36 @@ impl BrokerOptions {
         self
     }
 
+    /// Most bytes of disk that all topics together may take, what is reserved ahead, indexes, the catalog and
+    /// deleted segments that readers still hold included. Default no cap; at least 1 MiB.
+    ///
+    /// At the cap an append, or the creation of a topic, has readers let go of deleted segments, and then
+    /// deletes the oldest segments there are in topics whose retention permits any deletion
+    /// ([`Retention::Forever`] does not), however young they are. The segment that a partition appends to is
+    /// never deleted so: leave room for one of each partition. What else is over the cap fails with `NoSpace`,
+    /// and goes on once records or topics were deleted. A deleted topic counts until the last handle of its
+    /// partitions is dropped.
+    ///
+    /// It is a hard cap, with one exception: a directory that is above it opens nevertheless, and opening one
+    /// after a power cut may copy what was not synced. Then nothing more is taken before it is below it again.
+    ///
+    /// ```
+    /// use annals::{Broker, ErrorKind, Record, TopicOptions};
+    ///
+    /// let broker = Broker::options().disk_bytes_max(1 << 20).open_in_memory()?;
+    /// let audit = broker.create_topic("audit", TopicOptions::new())?.partition(0)?;
+    /// let full = (0..2_000).find_map(|_| audit.append([Record::new(&[7; 1_000])]).wait().err());
+    /// assert_eq!(full.map(|error| error.kind()), Some(ErrorKind::NoSpace));
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    ///
+    /// [`Retention::Forever`]: crate::Retention::Forever
+    #[must_use]
+    pub fn disk_bytes_max(mut self, bytes: u64) -> Self {
+        self.disk_bytes_max = bytes;
+        self
+    }
+
     /// Where time comes from. Default the machine's clocks.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -129,7 +166,7 @@ impl BrokerOptions {
     ///
     /// # Errors
     /// - `Locked`: another handle or process has it open; the message says who.
-    /// - `InvalidInput`: the directory is that of a single partition.
+    /// - `InvalidInput`: the directory is that of a single partition, or `disk_bytes_max` is below 1 MiB.
     /// - `Corrupt`: the catalog is damaged, or is gone while there are topics. Nothing was changed.
     /// - `Unsupported`: it was written by a newer version.
     /// - `ReadOnly`, `NoSpace`, `Io`: the file system refused.
@@ -146,6 +183,11 @@ impl BrokerOptions {
     /// # Errors
     /// As [`BrokerOptions::open`].
     pub fn open_in(self, dir: Arc<dyn Dir>) -> Result<Broker> {
+        if self.disk_bytes_max < DISK_BYTES_LEAST {
+            let message =
+                format!("disk_bytes_max is {}: the least is {DISK_BYTES_LEAST} bytes", self.disk_bytes_max);
+            return Err(Error::new(ErrorKind::InvalidInput, message));
+        }
         Broker::open_with(dir, self)
     }
 

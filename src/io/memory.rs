@@ -50,6 +50,12 @@ impl MemoryDisk {
         Self { root: Arc::new(Folder::new(PathBuf::from("memory:"), space)) }
     }
 
+    /// Bytes that files take now, counted as by [`MemoryDisk::with_budget`]; removed ones as long as they are open.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.root.space.used.load(Ordering::Relaxed)
+    }
+
     /// The directory in which everything lies.
     #[must_use]
     pub fn root(&self) -> Arc<dyn Dir> {

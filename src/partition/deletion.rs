@@ -5,6 +5,7 @@
 
 use super::manifest::{Manifest, SegmentState};
 use super::retention::{SegmentFacts, expired};
+use super::roll::Readiness;
 use super::shared::{Admin, Shared};
 use super::view::check_range;
 use crate::segment::{FileName, Segment, index};
@@ -61,7 +62,9 @@ impl Shared {
 
     /// Rolls, so that what was the active segment can be deleted.
     fn leave_active_segment(&self, admin: &mut Admin) -> Result<()> {
-        self.prepare_locked(admin)?;
+        if let Readiness::Short(bytes) = self.prepare_locked(admin)? {
+            return Err(self.cap_reached(bytes));
+        }
         {
             let mut writer = self.writer.lock();
             if let Some(next) = writer.next.take() {
@@ -128,7 +131,8 @@ impl Shared {
         self.change_view(|view| {
             view.log_start = log_start;
             let segments = std::mem::take(&mut view.segments);
-            let (listed, unlisted) = segments.into_iter().partition(is_listed);
+            let (listed, unlisted) = segments.into_iter().partition::<Vec<_>, _>(is_listed);
+            self.pinned.leave(&unlisted);
             (view.segments, gone) = (listed, unlisted);
         });
         gone
@@ -137,7 +141,6 @@ impl Shared {
     /// Removes the files of a segment that nothing lists any more.
     pub(super) fn unlink(&self, segment: &Arc<Segment>) -> Result<()> {
         segment.mark_deleted();
-        self.pinned.add(segment);
         let name = segment.name();
         match self.dir.remove(&name) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -148,6 +151,7 @@ impl Shared {
         if FileName::parse(&name) == Some(FileName::Log(segment.first_offset())) {
             index::remove(&*self.dir, segment.first_offset())?;
         }
+        self.pinned.left(segment);
         Ok(())
     }
 }

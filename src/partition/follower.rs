@@ -369,6 +369,7 @@ impl SegmentFile {
             shelf: shelf.clone(),
             written,
             durable,
+            taken: 0,
         }
     }
 }

@@ -16,6 +16,7 @@
 //!     log_start_offset <= durable_offset <= log_end_offset
 //! ```
 
+mod account;
 mod appended;
 mod closing;
 mod deletion;
@@ -47,6 +48,7 @@ mod view;
 mod waiting;
 mod writer;
 
+pub(crate) use account::{Account, Booking, Books, Shedder};
 pub use appended::Appended;
 pub(crate) use appended::{Remaining, StoredBatch};
 pub(crate) use entropy::Entropy;
@@ -62,9 +64,11 @@ pub use options::{
     WriteMode,
 };
 pub use reader::Reader;
+pub(crate) use recovery::refused_bytes;
 pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use removal::remove_partition;
 pub(crate) use retention::RetentionClock;
+pub(crate) use space::new_partition_bytes;
 pub use stats::PartitionStats;
 pub use verify::{DamagedPlace, VerifyReport};
 pub(crate) use waiting::Lookout;

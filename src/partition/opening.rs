@@ -80,7 +80,8 @@ impl Shared {
         let view = View::of(&recovered);
         let (file, manifest, writer) = Writer::of(recovered);
         let policy = Policy::of(&options);
-        Arc::new_cyclic(|me| Self {
+        let booking = options.books.booking(options.disk_bytes_max);
+        let shared = Arc::new_cyclic(|me| Self {
             me: me.clone(),
             identity: (manifest.topic, manifest.partition),
             dir,
@@ -91,11 +92,14 @@ impl Shared {
             end: Gate::new(end),
             commit: GroupCommit::new(end),
             pinned: Pinned::default(),
+            booking,
             policy,
             upkeep: Upkeep::default(),
             report: Mutex::new(report),
             retention_clock,
-        })
+        });
+        shared.recount();
+        shared
     }
 
     /// Recovers anew after a failure: what is not proved to be synced is copied and synced before it counts as
@@ -122,6 +126,7 @@ impl Shared {
         self.commit.restart(end.get());
         drop(writer);
         drop(admin);
+        self.recount();
         self.end.wake();
         self.upkeep.call();
         Ok(())
@@ -139,7 +144,7 @@ impl View {
 
 impl Writer {
     fn of(recovered: Recovered) -> (super::manifest::ManifestFile, super::manifest::Manifest, Self) {
-        let Recovered { file, manifest, active, next, changed, .. } = recovered;
+        let Recovered { file, manifest, active, next, changed, aside_bytes, .. } = recovered;
         let generation = manifest.generation;
         let recovery_point = manifest.recovery_point_of(active.segment());
         let writer = Self {
@@ -155,6 +160,7 @@ impl Writer {
             confirmed: file.is_confirmed(),
             generation,
             recovery_point,
+            aside_bytes,
         };
         (file, manifest, writer)
     }

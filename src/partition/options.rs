@@ -1,5 +1,6 @@
 //! What a partition can be told when it is opened.
 
+use super::account::Books;
 use super::entropy::Entropy;
 use super::opening::Absence;
 use super::retention::RetentionClock;
@@ -144,6 +145,7 @@ pub struct PartitionOptions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<Entropy>,
     pub(crate) attendance: Attendance,
+    pub(crate) books: Books,
     /// The clock that retention goes by, where it must outlast the partition's being open.
     pub(crate) retention_clock: Option<RetentionClock>,
     pub(crate) absence: Absence,
@@ -185,6 +187,7 @@ impl Default for PartitionOptions {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(Entropy::system()),
             attendance: Attendance::Own,
+            books: Books::Own,
             retention_clock: None,
             absence: Absence::Create,
             shelf: Arc::default(),
@@ -240,10 +243,9 @@ impl PartitionOptions {
         self
     }
 
-    /// Most bytes of disk the partition may take: a hard cap that counts what is reserved ahead, indexes,
-    /// and deleted segments that readers still hold. Default no cap; at least four segments.
-    /// At the cap the oldest segments go first if the retention permits any deletion, else appends fail with
-    /// `NoSpace`.
+    /// Most bytes of disk the partition may take: a hard cap that counts what is reserved ahead, indexes, and
+    /// deleted segments that readers still hold. Default no cap; at least four segments. At the cap the oldest
+    /// segments go first if the retention permits any deletion, else appends fail with `NoSpace`.
     #[must_use]
     pub fn disk_bytes_max(mut self, bytes: u64) -> Self {
         self.disk_bytes_max = bytes;

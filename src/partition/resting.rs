@@ -2,7 +2,7 @@
 
 use super::handle::Partition;
 use super::shared::Shared;
-use crate::Timestamp;
+use crate::{Result, Timestamp};
 use std::sync::Arc;
 
 impl Partition {
@@ -22,6 +22,34 @@ impl Partition {
         // Segments are appended to one after the other: none is younger than any later one.
         let facts = self.shared().segment_facts();
         facts.iter().filter(|segment| !segment.is_empty).map(|segment| segment.last_append_time).min()
+    }
+
+    /// When the oldest segment that can be deleted was last appended to; none where there is none.
+    pub(crate) fn oldest_sealed(&self) -> Option<Timestamp> {
+        self.shared().oldest_sealed()
+    }
+
+    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did.
+    ///
+    /// # Errors
+    /// As [`Partition::delete_records`].
+    pub(crate) fn shed_oldest(&self) -> Result<bool> {
+        self.shared().shed_oldest()
+    }
+
+    /// Books the disk that it takes now.
+    pub(crate) fn recount(&self) {
+        self.shared().recount();
+    }
+
+    /// Books the disk that it takes, now that it was closed.
+    pub(crate) fn recount_closed(&self) {
+        self.shared().recount_closed();
+    }
+
+    /// Has readers let go of what was deleted.
+    pub(crate) fn let_go(&self) {
+        self.shared().let_go();
     }
 
     /// Goes by these options from now on, as far as they can change while the partition is open.

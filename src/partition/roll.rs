@@ -12,7 +12,7 @@
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::options::{ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
-use super::writer::State;
+use super::writer::{ATTEMPTS_MAX, State};
 use crate::segment::{
     FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
     SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
@@ -26,6 +26,14 @@ use std::time::Duration;
 const QUICK: Duration = Duration::from_secs(10);
 /// What is reserved of a segment that is prepared.
 const PREPARED_BYTES: u64 = 1 << 20;
+
+/// Whether there is a next segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Readiness {
+    Ready,
+    /// Other partitions have to give so many bytes back first; no lock may be held meanwhile.
+    Short(u64),
+}
 
 impl SegmentEntry {
     /// An entry for a segment that has no batch yet.
@@ -77,7 +85,14 @@ impl Manifest {
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
     pub(super) fn make_next_segment(&self) -> Result<()> {
-        self.prepare_locked(&mut *self.administer()?)
+        for _ in 0..ATTEMPTS_MAX {
+            let readiness = self.prepare_locked(&mut *self.administer()?)?;
+            match readiness {
+                Readiness::Ready => return Ok(()),
+                Readiness::Short(bytes) => self.make_room(bytes)?,
+            }
+        }
+        Err(self.overtaken())
     }
 
     /// Prepares the next segment if the active one fills quickly and more than half of it is used.
@@ -85,7 +100,8 @@ impl Shared {
         if !self.is_prepare_due() {
             return Ok(());
         }
-        self.prepare_locked(&mut *self.administer()?)
+        // Where others have to give space back, that is left to the append that needs it.
+        self.prepare_locked(&mut *self.administer()?).map(drop)
     }
 
     fn is_prepare_due(&self) -> bool {
@@ -98,13 +114,13 @@ impl Shared {
     }
 
     /// Has a next segment ready. The manifest has room for one, so the segment before is sealed first.
-    pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<()> {
+    pub(super) fn prepare_locked(&self, admin: &mut Admin) -> Result<Readiness> {
         loop {
             self.seal_previous_locked(admin)?;
             let mut writer = self.writer.lock();
             writer.usable(self)?;
             if writer.next.is_some() {
-                return Ok(());
+                return Ok(Readiness::Ready);
             }
             // An append may have taken the next segment, and left one to be sealed, since that was done.
             if writer.sealing.is_none() {
@@ -114,13 +130,16 @@ impl Shared {
         }
         let mut claimed = u64::from(SEGMENT_HEADER_LEN);
         while !self.claim(&mut self.writer.lock(), claimed) {
+            if self.options.books.is_shared() {
+                return Ok(Readiness::Short(claimed));
+            }
             self.make_room_locked(admin, claimed)?;
         }
         let prepared = self.prepare_claimed(admin, &mut claimed);
         let mut writer = self.writer.lock();
         Self::settle(&mut writer, claimed);
         writer.next = Some(prepared?);
-        Ok(())
+        Ok(Readiness::Ready)
     }
 
     /// Makes the next segment, for which `claimed` bytes are set aside; claims more to reserve ahead.
@@ -250,11 +269,18 @@ impl Shared {
             changed.segments.push(SegmentEntry::at_end(active.header(), SegmentState::Open, first, &end));
         }
         self.commit_manifest(admin, changed)?;
-        let sealed = self.writer.lock().sealing.take();
-        self.name_by_offset(&active)?;
-        if let Some(sealed) = sealed {
-            sealed.punch_reserve()?;
-        }
+        let (sealed, reserve) = {
+            let mut writer = self.writer.lock();
+            let reserve = writer.sealing_reserve();
+            // It counts until it was given back.
+            writer.claimed = writer.claimed.saturating_add(reserve);
+            (writer.sealing.take(), reserve)
+        };
+        let named = self.name_by_offset(&active);
+        let punched = sealed.map_or(Ok(()), |sealed| sealed.punch_reserve());
+        Self::settle(&mut self.writer.lock(), reserve);
+        named?;
+        punched?;
         self.store_index(&old, &seal);
         // From the file it is loaded when it is needed.
         old.set_index(None);

@@ -12,6 +12,7 @@
 //! Wakers are the user's code and may do anything, even drop the last handle: none is called under any of
 //! these locks.
 
+use super::account::Booking;
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
 use super::policy::Policy;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     /// The durable offset, and those who wait for it to grow.
     pub(super) commit: GroupCommit,
     pub(super) pinned: Pinned,
+    /// Covers all the disk that it takes, at any moment.
+    pub(super) booking: Arc<Booking>,
     /// What of the options has changed since, or may.
     pub(super) policy: Policy,
     pub(super) upkeep: Upkeep,

@@ -3,51 +3,65 @@
 use super::manifest::SegmentState;
 use super::options::Retention;
 use super::shared::{Admin, Shared};
-use super::writer::Writer;
+use super::writer::{State, Writer};
 use crate::segment::{SEGMENT_HEADER_LEN, Segment};
 use crate::sync::{Bug, Mutex, planted};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, Timestamp};
 use std::sync::{Arc, Weak};
 
 /// What a block of disk is.
 const BLOCK: u64 = 4096;
 
-/// Deleted segments that readers still hold open.
+/// Deleted segments whose space is not free yet.
 #[derive(Debug, Default)]
-pub(crate) struct Pinned(Mutex<Vec<Weak<Segment>>>);
+pub(crate) struct Pinned(Mutex<Gone>);
+
+#[derive(Debug, Default)]
+struct Gone {
+    /// Readers hold them open, or did when that was looked at last.
+    held: Vec<Weak<Segment>>,
+    /// Their files are about to be removed.
+    leaving: Vec<Arc<Segment>>,
+}
 
 impl Pinned {
-    /// Notes a segment that was deleted.
-    pub(super) fn add(&self, segment: &Arc<Segment>) {
-        let mut pinned = self.0.lock();
-        pinned.retain(|segment| segment.strong_count() > 0);
-        pinned.push(Arc::downgrade(segment));
+    /// Notes segments before the view lets go of them, so that their files count until they are removed.
+    pub(super) fn leave(&self, segments: &[Arc<Segment>]) {
+        self.0.lock().leaving.extend_from_slice(segments);
     }
 
-    /// Bytes of disk they take.
+    /// Notes a segment whose file was removed: it takes space as long as a reader holds it.
+    pub(super) fn left(&self, segment: &Arc<Segment>) {
+        let mut gone = self.0.lock();
+        gone.leaving.retain(|leaving| !Arc::ptr_eq(leaving, segment));
+        gone.held.retain(|segment| segment.strong_count() > 0);
+        gone.held.push(Arc::downgrade(segment));
+    }
+
+    /// Bytes of disk that readers hold.
     pub(super) fn bytes(&self) -> u64 {
         if planted(Bug::PinnedNotCounted) {
             return 0;
         }
-        let pinned = self.0.lock();
-        pinned
-            .iter()
-            .filter_map(Weak::upgrade)
-            .filter(|segment| segment.is_open())
-            .map(|s| file_bytes(&s))
-            .sum()
+        let held: Vec<_> = self.0.lock().held.iter().filter_map(Weak::upgrade).collect();
+        held.iter().filter(|segment| segment.is_open()).map(|segment| file_bytes(segment)).sum()
+    }
+
+    /// Bytes of disk of files that are about to be removed.
+    fn leaving_bytes(&self) -> u64 {
+        self.0.lock().leaving.iter().map(|segment| file_bytes(segment)).sum()
     }
 
     /// Has all readers let go of them: their next read is out of range.
     pub(super) fn evict(&self) {
-        let pinned = std::mem::take(&mut *self.0.lock());
-        pinned.iter().filter_map(Weak::upgrade).for_each(|segment| segment.evict());
+        let held = std::mem::take(&mut self.0.lock().held);
+        held.iter().filter_map(Weak::upgrade).for_each(|segment| segment.evict());
     }
 }
 
 /// Bytes of disk that a sealed segment takes, its indexes included.
 fn file_bytes(segment: &Segment) -> u64 {
-    log_bytes(segment.len_bytes())
+    log_bytes(segment.disk_bytes())
 }
 
 /// Bytes of disk that a log file of this length and its two indexes take.
@@ -56,9 +70,25 @@ fn log_bytes(len: u64) -> u64 {
     if log == 0 { 0 } else { log + index_bytes(log) }
 }
 
-/// Bytes of disk that the two slots of a manifest of so many segments take, or more.
+/// Most bytes of disk that a manifest of so many segments takes: two slots, and two more while they move.
 fn manifest_bytes(segments: u64) -> u64 {
-    (segments * 56 + BLOCK).next_power_of_two() * 2
+    (segments * 56 + 256).max(BLOCK).next_power_of_two() * 4
+}
+
+/// Bytes of disk that the directory of so many segments takes, and its share of the topic's.
+fn dir_bytes(segments: u64) -> u64 {
+    (segments * 3 * 64).next_multiple_of(BLOCK) + 2 * BLOCK
+}
+
+/// Bytes of disk that a new partition takes.
+pub(crate) fn new_partition_bytes() -> u64 {
+    log_bytes(u64::from(SEGMENT_HEADER_LEN)) + fixed_bytes(1)
+}
+
+/// Bytes of disk that a partition of so many segments takes beside them.
+fn fixed_bytes(segments: u64) -> u64 {
+    let lock = BLOCK;
+    manifest_bytes(segments) + dir_bytes(segments) + lock
 }
 
 /// Most bytes that the two index files of a log of this length take: 8 and 16 for each 4 KiB, in blocks.
@@ -68,16 +98,36 @@ fn index_bytes(log: u64) -> u64 {
 }
 
 impl Shared {
-    /// Whether `more` bytes of log fit under the cap, with what they add to indexes and manifest.
+    /// Whether `more` bytes of log fit under the cap, with what they add to indexes and manifest. If so they
+    /// are booked.
     pub(super) fn fits_cap(&self, writer: &Writer, more: u64) -> bool {
-        let cap = self.options.disk_bytes_max;
-        if cap == u64::MAX {
+        if more == 0 || !self.booking.account().is_capped() {
             return true;
         }
         let count = self.view().segments.len() as u64 + 1;
-        let manifest = manifest_bytes(count + 1) - manifest_bytes(count);
-        let more = log_bytes(more).saturating_add(if more > 0 { manifest } else { 0 });
-        self.disk_bytes_locked(writer).saturating_add(more) <= cap
+        let manifest = fixed_bytes(count + 1) - fixed_bytes(count);
+        let more = log_bytes(more).saturating_add(manifest);
+        self.booking.cover(self.disk_bytes_locked(writer).saturating_add(more))
+    }
+
+    /// Books what is taken now.
+    pub(super) fn recount(&self) {
+        let writer = self.writer.lock();
+        if self.booking.account().is_capped() && !matches!(writer.state, State::Closed) {
+            self.booking.set(self.disk_bytes_locked(&writer));
+        }
+    }
+
+    /// Books what is taken, now that it was closed for good.
+    pub(super) fn recount_closed(&self) {
+        if self.booking.account().is_capped() {
+            self.booking.set(self.disk_bytes_locked(&self.writer.lock()));
+        }
+    }
+
+    /// Has readers let go of deleted segments.
+    pub(super) fn let_go(&self) {
+        self.pinned.evict();
     }
 
     /// Sets `more` bytes aside for somebody who takes them without the lock, if they fit under the cap; says
@@ -100,29 +150,31 @@ impl Shared {
         let view = self.view();
         let sealed: u64 =
             view.segments.iter().filter(|segment| segment.is_sealed()).map(|s| file_bytes(s)).sum();
-        // What was reserved behind its end is given back when it has been sealed for good.
-        let sealing = writer.sealing.as_ref().map_or(0, |sealing| {
-            let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
-            sealing.opened().disk_bytes().next_multiple_of(BLOCK).saturating_sub(len)
-        });
         let next = writer
             .next
             .as_ref()
             .map_or(0, |next| log_bytes(next.disk_bytes().max(u64::from(SEGMENT_HEADER_LEN))));
         let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
-        let lock = BLOCK;
         sealed
-            + sealing
-            + log_bytes(writer.active.opened().disk_bytes())
+            + writer.sealing_reserve()
+            + log_bytes(active_bytes(writer))
             + log_bytes(writer.claimed)
             + next
-            + manifest_bytes(count)
-            + lock
+            + fixed_bytes(count)
+            + writer.aside_bytes
             + self.pinned.bytes()
+            + self.pinned.leaving_bytes()
     }
 
     /// Makes room for `more` bytes under the cap.
+    ///
+    /// # Errors
+    /// `NoSpace` when there is none to be made.
     pub(super) fn make_room(&self, more: u64) -> Result<()> {
+        if self.options.books.is_shared() {
+            let made = self.booking.account().make_room(&self.booking, &|| self.has_room(more));
+            return if made { Ok(()) } else { Err(self.cap_reached(more)) };
+        }
         let mut admin = self.administer()?;
         self.seal_previous_locked(&mut admin)?;
         self.make_room_locked(&mut admin, more)
@@ -154,13 +206,65 @@ impl Shared {
         self.fits_cap(&writer, more)
     }
 
-    fn cap_reached(&self, more: u64) -> Error {
-        let taken = self.disk_bytes_locked(&self.writer.lock());
+    pub(super) fn cap_reached(&self, more: u64) -> Error {
+        self.cap_reached_locked(&self.writer.lock(), more)
+    }
+
+    pub(super) fn cap_reached_locked(&self, writer: &Writer, more: u64) -> Error {
+        let account = self.booking.account();
+        let taken = match self.options.books.is_shared() {
+            true => account.booked(),
+            false => self.disk_bytes_locked(writer),
+        };
         let message = format!(
             "{}: {more} bytes more were needed, {taken} are taken, and disk_bytes_max is {}",
             self.place(),
-            self.options.disk_bytes_max
+            account.cap()
         );
         Error::new(ErrorKind::NoSpace, message)
+    }
+
+    /// When the oldest segment that can be deleted was last appended to; none where there is none.
+    pub(super) fn oldest_sealed(&self) -> Option<Timestamp> {
+        let view = self.view();
+        let sealed = view.segments.iter().filter_map(|segment| segment.seal_facts());
+        // Segments are appended to one after the other: none is younger than any later one.
+        sealed.map(|seal| seal.last_append_time).min()
+    }
+
+    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did.
+    ///
+    /// # Errors
+    /// As committing a manifest.
+    pub(super) fn shed_oldest(&self) -> Result<bool> {
+        let mut admin = self.administer()?;
+        self.seal_previous_locked(&mut admin)?;
+        let has_sealed = admin.manifest.segments.iter().any(|entry| entry.state == SegmentState::Sealed);
+        if has_sealed {
+            self.delete_oldest_locked(&mut admin, 1)?;
+        }
+        drop(admin);
+        self.recount();
+        Ok(has_sealed)
+    }
+}
+
+impl Writer {
+    /// Bytes that are reserved behind the end of the segment that is being sealed. They are given back when
+    /// it has been sealed for good.
+    pub(super) fn sealing_reserve(&self) -> u64 {
+        self.sealing.as_ref().map_or(0, |sealing| {
+            let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
+            sealing.opened().disk_bytes().next_multiple_of(BLOCK).saturating_sub(len)
+        })
+    }
+}
+
+/// Bytes of disk that the segment takes which is appended to. Closing gives back what was reserved.
+fn active_bytes(writer: &Writer) -> u64 {
+    let opened = writer.active.opened();
+    match writer.state {
+        State::Closed => opened.file.allocated_bytes().unwrap_or_else(|_| opened.disk_bytes()),
+        State::Open | State::Poisoned(_) => opened.disk_bytes(),
     }
 }

@@ -9,7 +9,8 @@ use super::shared::{Admin, Shared};
 use super::view::check_range;
 use super::writer::Writer;
 use crate::segment::{
-    ActiveSegment, Checkpoint, FileName, PreparedSegment, Seal, Segment, SegmentParts, Track, walk,
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentParts,
+    Track, walk,
 };
 use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Result};
@@ -33,6 +34,9 @@ impl Shared {
         let mut writer = self.settled_writer(&mut admin)?;
         if to >= writer.active.end().next_offset {
             return Ok(writer.active.end().next_offset);
+        }
+        if !self.fits_cap(&writer, u64::from(SEGMENT_HEADER_LEN)) {
+            return Err(self.cap_reached_locked(&writer, u64::from(SEGMENT_HEADER_LEN)));
         }
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
@@ -166,6 +170,8 @@ fn cut_short(segment: &Segment, end: &Checkpoint) -> Arc<Segment> {
         shelf: segment.shelf().clone(),
         written: published.clone(),
         durable: published,
+        // What is cut off stays in the file.
+        taken: segment.disk_bytes(),
     };
     Arc::new(Segment::sealed(parts, Seal::from(*end)))
 }

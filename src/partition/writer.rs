@@ -49,6 +49,8 @@ pub(crate) struct Writer {
     pub(super) generation: u64,
     /// Where that manifest says that a walk of the active segment begins.
     pub(super) recovery_point: Position,
+    /// Bytes of disk that files take which recovery put aside.
+    pub(super) aside_bytes: u64,
 }
 
 /// Whether the partition takes writes.
@@ -82,7 +84,7 @@ enum Obstacle {
 }
 
 /// How often an append makes room and tries again before it gives up. Each time others may have taken it.
-const ATTEMPTS_MAX: usize = 1_000;
+pub(super) const ATTEMPTS_MAX: usize = 1_000;
 
 impl Writer {
     /// Refuses to go on after a failure or a close.
@@ -209,8 +211,13 @@ impl Shared {
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
             }
         }
+        Err(self.overtaken())
+    }
+
+    /// The error of one who made room again and again, and others took it.
+    pub(super) fn overtaken(&self) -> Error {
         let message = format!("{}: others took the room {ATTEMPTS_MAX} times", self.place());
-        Err(Error::new(ErrorKind::TimedOut, message))
+        Error::new(ErrorKind::TimedOut, message)
     }
 
     fn remaining(&self, level: Durability, goal: Goal) -> Remaining {

@@ -28,6 +28,8 @@ pub struct Segment {
     /// End of the bytes that are synced. Never beyond `written`.
     durable: Published,
     seal: OnceLock<Seal>,
+    /// Bytes of disk it took when it was found. What recovery or truncation cut off stays in the file.
+    taken: u64,
     /// Set when the partition no longer lists the segment.
     deleted: AtomicBool,
     /// Set when readers that still hold the deleted segment must let go.
@@ -65,6 +67,8 @@ pub(crate) struct SegmentParts {
     pub(crate) shelf: Arc<Shelf>,
     pub(crate) written: Published,
     pub(crate) durable: Published,
+    /// Bytes of disk it takes, where that is known and more than its length.
+    pub(crate) taken: u64,
 }
 
 impl From<Checkpoint> for Seal {
@@ -108,6 +112,7 @@ impl Segment {
             written: parts.written,
             durable: parts.durable,
             seal,
+            taken: parts.taken,
             deleted: AtomicBool::new(false),
             evicted: AtomicBool::new(false),
         }
@@ -129,6 +134,11 @@ impl Segment {
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.written.get()
+    }
+
+    /// Bytes of disk that its log file takes once nothing is reserved in it any more.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.len_bytes().max(self.taken)
     }
 
     /// Whether batches are no longer appended to it.

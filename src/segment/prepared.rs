@@ -156,6 +156,7 @@ impl PreparedSegment {
             shelf: self.shelf,
             written: self.tail.published(),
             durable: durable.published(),
+            taken: 0,
         };
         let readable = match self.access {
             SegmentAccess::Map => self.opened.clone(),

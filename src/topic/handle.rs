@@ -10,7 +10,7 @@ use super::topic_partition::TopicPartition;
 use crate::sync::{AtomicU64, Mutex, OnceLock, Ordering, RwLock};
 use crate::{
     Error, ErrorKind, Maintenance, Partition, PartitionOptions, ReadMode, RecoveryReport, Result, Retention,
-    TopicId, WriteMode,
+    Timestamp, TopicId, WriteMode,
 };
 use std::fmt;
 use std::sync::Arc;
@@ -101,6 +101,29 @@ impl Topic {
     /// Lets idle partitions rest.
     pub(crate) fn sweep(&self) {
         self.slots().iter().for_each(|slot| slot.sweep(&self.0));
+    }
+
+    /// Has its open partitions book the disk that they take now.
+    pub(crate) fn recount(&self) {
+        self.slots().iter().filter_map(|slot| slot.open_now()).for_each(|partition| partition.recount());
+    }
+
+    /// Has readers of its partitions let go of what was deleted.
+    pub(crate) fn let_go(&self) {
+        self.slots().iter().filter_map(|slot| slot.open_now()).for_each(|partition| partition.let_go());
+    }
+
+    /// The numbers of its partitions that have a segment which can be deleted, and when the oldest was last
+    /// appended to.
+    pub(crate) fn oldest_sealed(&self) -> Vec<(u32, Timestamp)> {
+        let oldest = |slot: &Arc<PartitionSlot>| Some((slot.number(), slot.oldest_sealed()?));
+        self.slots().iter().filter_map(oldest).collect()
+    }
+
+    /// Has a partition delete its oldest segment; says whether it did.
+    pub(crate) fn shed_oldest(&self, number: u32) -> bool {
+        let slot = usize::try_from(number).ok().and_then(|at| self.0.slots.read().get(at).cloned());
+        slot.is_some_and(|slot| slot.shed_oldest(&self.0))
     }
 
     /// What can be said of its partitions, in the order of their numbers.
@@ -207,6 +230,11 @@ impl SharedTopic {
     /// Opens a partition for use.
     pub(super) fn open_partition(&self, number: u32) -> Result<Partition> {
         self.home.open_partition(&self.name, (self.id, number), self.options())
+    }
+
+    /// Books what the files of a partition take that cannot be opened.
+    pub(super) fn book_refused(&self, number: u32) {
+        self.home.book_refused(&self.name, (self.id, number));
     }
 
     /// Opens a partition for a moment: no thread is told of it, and nothing is mapped.

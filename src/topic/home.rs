@@ -3,6 +3,7 @@
 use super::catalog::{Catalog, CatalogFile};
 use super::name::TopicName;
 use super::settings::TopicSettings;
+use super::space::Space;
 use crate::clock::Clock;
 use crate::io::{Dir, Lock};
 use crate::partition::{Absence, Entropy, RetentionClock};
@@ -17,6 +18,8 @@ pub(crate) struct Home {
     pub(crate) root: Arc<dyn Dir>,
     /// What holds for all partitions, whatever their topic is set to.
     base: PartitionOptions,
+    /// The disk that all of them take.
+    pub(crate) space: Arc<Space>,
     /// Taken before the lock of any slot; held through a change of topics. None once the broker is closed.
     catalog: Mutex<Option<OpenCatalog>>,
     /// Whether the catalog is known to be found after a power cut. One that was loaded may have been put in
@@ -29,13 +32,15 @@ pub(crate) struct Home {
 pub(crate) struct OpenCatalog {
     file: CatalogFile,
     pub(crate) catalog: Catalog,
+    space: Arc<Space>,
     /// Keeps other writers out.
     _lock: Box<dyn Lock>,
 }
 
 impl OpenCatalog {
-    pub(crate) fn new(file: CatalogFile, catalog: Catalog, lock: Box<dyn Lock>) -> Self {
-        Self { file, catalog, _lock: lock }
+    pub(crate) fn new(file: CatalogFile, catalog: Catalog, space: Arc<Space>, lock: Box<dyn Lock>) -> Self {
+        space.set_catalog(CatalogFile::disk_bytes_for(&catalog));
+        Self { file, catalog, space, _lock: lock }
     }
 
     /// Changes the catalog, on the disk and then here.
@@ -46,6 +51,7 @@ impl OpenCatalog {
     pub(crate) fn commit(&mut self, change: impl FnOnce(&mut Catalog)) -> Result<()> {
         let mut changed = self.catalog.clone();
         change(&mut changed);
+        self.space.book_catalog(CatalogFile::disk_bytes_for(&changed))?;
         self.file.commit(&mut changed)?;
         self.catalog = changed;
         Ok(())
@@ -57,7 +63,8 @@ impl Home {
         let clock = RetentionClock::new(base.clock.now(), base.clock.monotonic());
         let base = PartitionOptions { retention_clock: Some(clock), ..base };
         let confirmed = AtomicBool::new(catalog.file.is_confirmed());
-        Self { root, base, catalog: Mutex::new(Some(catalog)), confirmed }
+        let space = catalog.space.clone();
+        Self { root, base, space, catalog: Mutex::new(Some(catalog)), confirmed }
     }
 
     /// The catalog, for a change.
@@ -148,8 +155,20 @@ impl Home {
         let dir = topic
             .open_dir(&directory)
             .map_err(|error| gone(Error::io("open the directory", &path, error)))?;
-        let options = PartitionOptions { absence: Absence::Refuse, ..options };
+        let books = self.space.books((id, number));
+        let options = PartitionOptions { absence: Absence::Refuse, books, ..options };
         options.topic(id).number(number).open_in(dir)
+    }
+
+    /// Books what the files of a partition take that cannot be opened, as far as that can be found out.
+    pub(super) fn book_refused(&self, name: &TopicName, owner: (TopicId, u32)) {
+        if self.space.account().is_capped()
+            && let Ok(dir) = self.topic_dir(name)
+            && let Ok(dir) = dir.open_dir(&owner.1.to_string())
+            && let Ok(bytes) = crate::partition::refused_bytes(&*dir)
+        {
+            self.space.set(owner, bytes);
+        }
     }
 
     /// Makes the partitions of these numbers, for good.
@@ -173,8 +192,10 @@ impl Home {
                 let message = format!("{}: there is something that is not of this topic", path.display());
                 return Err(Error::new(ErrorKind::AlreadyExists, message));
             }
+            self.space.book_new((id, number))?;
             let options = self.options(settings).maintenance(Maintenance::Manual);
-            options.topic(id).number(number).open_in(dir)?.close()?;
+            let books = self.space.books((id, number));
+            PartitionOptions { books, ..options }.topic(id).number(number).open_in(dir)?.close()?;
         }
         sync_dir(&*topic)
     }
@@ -191,12 +212,16 @@ impl Home {
         numbers: std::ops::Range<u32>,
     ) -> Result<()> {
         let topic = match self.topic_dir(name) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return sync_dir(&*self.root),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                numbers.for_each(|number| self.space.forget((id, number)));
+                return sync_dir(&*self.root);
+            }
             found => found?,
         };
         let takes_all = numbers.start == 0;
         for number in numbers {
             crate::partition::remove_partition(&*topic, &number.to_string(), (id, number))?;
+            self.space.forget((id, number));
         }
         sync_dir(&*topic)?;
         drop(topic);

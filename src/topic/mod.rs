@@ -15,6 +15,7 @@ pub(crate) mod name;
 mod partitioner;
 mod settings;
 mod slot;
+pub(crate) mod space;
 mod topic_partition;
 mod watch;
 

@@ -45,6 +45,8 @@ struct Rest {
     stats: PartitionStats,
     /// When the oldest segment with records was last appended to.
     oldest_append_time: Option<Timestamp>,
+    /// When the oldest segment that can be deleted was last appended to.
+    oldest_sealed: Option<Timestamp>,
 }
 
 impl PartitionSlot {
@@ -52,7 +54,10 @@ impl PartitionSlot {
     pub(super) fn open(number: u32, topic: &SharedTopic) -> (Self, Result<Arc<RecoveryReport>>) {
         let slot = |place| Self { number, place: Mutex::new(place), stirred: Gate::default() };
         match topic.look_at_partition(number) {
-            Err(error) => (slot(Place::Refused(error.clone())), Err(error)),
+            Err(error) => {
+                topic.book_refused(number);
+                (slot(Place::Refused(error.clone())), Err(error))
+            }
             Ok(partition) => {
                 let report = partition.recovery_report();
                 (slot(Place::to_rest(&partition)), Ok(report))
@@ -143,6 +148,50 @@ impl PartitionSlot {
         }
     }
 
+    /// Its number in the topic.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The partition, if it is open.
+    pub(super) fn open_now(&self) -> Option<Partition> {
+        match &*self.place.lock() {
+            Place::Open { partition, .. } if !partition.is_closed() => Some(partition.clone()),
+            _ => None,
+        }
+    }
+
+    /// When the oldest segment that can be deleted was last appended to; none where there is none.
+    pub(super) fn oldest_sealed(&self) -> Option<Timestamp> {
+        match &*self.place.lock() {
+            Place::Open { partition, .. } if !partition.is_closed() => partition.oldest_sealed(),
+            Place::Resting(rest) => rest.oldest_sealed,
+            Place::Open { .. } | Place::Refused(_) | Place::Over(_) => None,
+        }
+    }
+
+    /// Deletes the oldest segment; says whether it did.
+    pub(super) fn shed_oldest(&self, topic: &SharedTopic) -> bool {
+        if let Some(partition) = self.open_now() {
+            return partition.shed_oldest().unwrap_or(false);
+        }
+        let mut place = self.place.lock();
+        if !matches!(&*place, Place::Resting(_)) {
+            return false;
+        }
+        match topic.look_at_partition(self.number) {
+            Ok(partition) => {
+                let shed = partition.shed_oldest().unwrap_or(false);
+                *place = Place::to_rest(&partition);
+                shed
+            }
+            Err(error) => {
+                *place = Place::Refused(error);
+                false
+            }
+        }
+    }
+
     /// Goes by what the topic is set to now.
     pub(super) fn change_policy(&self, topic: &SharedTopic) {
         let options = topic.options();
@@ -228,8 +277,13 @@ impl Place {
     /// Closes a partition that nobody but the slot holds.
     fn to_rest(partition: &Partition) -> Self {
         let oldest_append_time = partition.oldest_append_time();
+        let oldest_sealed = partition.oldest_sealed();
         match partition.close() {
-            Ok(()) => Self::Resting(Box::new(Rest { stats: partition.stats(), oldest_append_time })),
+            Ok(()) => {
+                partition.recount_closed();
+                let stats = partition.stats();
+                Self::Resting(Box::new(Rest { stats, oldest_append_time, oldest_sealed }))
+            }
             // It is closed nevertheless: opening it again recovers it, and says what is wrong.
             Err(error) => Self::Refused(error),
         }

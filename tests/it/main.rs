@@ -9,6 +9,7 @@ mod bad_input;
 mod basics;
 mod broker;
 mod broker_crash;
+mod broker_space;
 mod consumer;
 mod consumer_crash;
 mod crash;

@@ -27,6 +27,7 @@ mod report;
 mod salvage;
 mod table;
 mod tail;
+mod taken;
 mod tear;
 mod unproved;
 
@@ -48,6 +49,7 @@ pub(crate) use salvage::{KEPT, UNFINISHED};
 use std::sync::Arc;
 use table::{Act, Committed, Facts, Later, Read, Salvage, Segments, Slots, Version, decide};
 pub(crate) use tail::{Tail, furthest_beyond};
+pub(crate) use taken::refused_bytes;
 
 /// A partition that is ready to be used.
 #[derive(Debug)]
@@ -61,6 +63,8 @@ pub(crate) struct Recovered {
     pub(crate) report: RecoveryReport,
     /// Whether anything was written.
     pub(crate) changed: bool,
+    /// Bytes of disk that files take which recovery or salvage put aside, now or earlier.
+    pub(crate) aside_bytes: u64,
 }
 
 /// What is being recovered.
@@ -84,6 +88,9 @@ pub(crate) fn recover(
     let started = options.clock.monotonic();
     let mut recovery = Recovery { dir, options, report: RecoveryReport::default(), changed: false };
     let mut recovered = recovery.run(known_durable)?;
+    if options.is_capped() {
+        recovered.aside_bytes = taken::aside_bytes(&**dir)?;
+    }
     recovered.report.elapsed = options.clock.monotonic().saturating_sub(started);
     Ok(recovered)
 }

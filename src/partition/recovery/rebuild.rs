@@ -263,7 +263,7 @@ impl Recovery<'_> {
         self.report.log_end_offset = active.end().next_offset;
         self.report.lost = super::ranges(&manifest.lost);
         let (report, changed) = (self.report.clone(), self.changed);
-        Recovered { file, manifest, sealed, active, next: None, report, changed }
+        Recovered { file, manifest, sealed, active, next: None, report, changed, aside_bytes: 0 }
     }
 
     /// Opens a file that is there for appending behind its first `end` bytes.
@@ -284,6 +284,7 @@ impl Recovery<'_> {
             .map(|entry| {
                 let found = inventory.listed(&**self.dir, entry)?;
                 let end = Publisher::new(entry.end.to_u64()).published();
+                let taken = self.taken_by(found)?;
                 let parts = SegmentParts {
                     dir: self.dir.clone(),
                     header: found.header.clone(),
@@ -293,10 +294,24 @@ impl Recovery<'_> {
                     shelf: self.options.shelf.clone(),
                     written: end.clone(),
                     durable: end,
+                    taken,
                 };
                 Ok(Arc::new(Segment::sealed(parts, entry.seal())))
             })
             .collect()
+    }
+
+    /// Bytes of disk that a file takes, where anybody counts them.
+    fn taken_by(&self, found: &SegmentFile) -> Result<u64> {
+        if !self.options.is_capped() {
+            return Ok(0);
+        }
+        // A copy, which is closed again behind the look.
+        let found = found.clone();
+        found
+            .file()?
+            .allocated_bytes()
+            .map_err(|error| Error::io("read the allocated size of", &found.path(), error))
     }
 
     /// Copies torn bytes into a file of their own.

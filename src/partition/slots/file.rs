@@ -138,6 +138,11 @@ impl<S: Slotted> SlotFile<S> {
         !matches!(self.state, State::Poisoned(_))
     }
 
+    /// Most bytes of disk that `content` takes, and the file that it is in before.
+    pub(crate) fn disk_bytes_for(content: &S) -> u64 {
+        4 * u64::from(capacity_for(content.encoded_len()).unwrap_or(CAPACITY_MAX))
+    }
+
     /// Bytes of disk that the file takes.
     #[cfg(test)]
     pub(crate) fn disk_bytes(&self) -> u64 {
