@@ -1,6 +1,7 @@
 //! All groups of a broker.
 
 use super::group::Group;
+use super::seat::Seat;
 use super::store::OffsetStore;
 use crate::broker::backend::{Backend, Guest};
 use crate::broker::core::Core;
@@ -164,8 +165,7 @@ impl Groups {
         self.store.wake_waiters();
         for group in self.all_live() {
             group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
-            // Those who subscribe by a rule of their own ask it anew.
-            group.call_all();
+            group.call(Seat::goes_by_rule);
         }
     }
 }
@@ -203,7 +203,7 @@ impl Chore for Groups {
 impl Guest for Groups {
     fn broker_closes(&self) {
         self.store.close();
-        self.all_live().iter().for_each(|group| group.call_all());
+        self.all_live().iter().for_each(|group| group.call(|_| true));
     }
 
     fn as_chore(self: Arc<Self>) -> Arc<dyn Chore> {
