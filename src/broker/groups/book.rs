@@ -108,7 +108,12 @@ impl Book {
             self.append(&all, Durability::Written)?;
             (self.is_doubtful, self.rewinds) = (false, rewinds);
         }
-        let remaining = self.append(&entries, level).inspect_err(|_| self.is_doubtful = true)?;
+        let before = self.log.log_end_offset();
+        let remaining = self.append(&entries, level).inspect_err(|error| {
+            // Of what found no room nothing was stored, unless some of it was before.
+            let is_whole = error.kind() == ErrorKind::NoSpace && self.log.log_end_offset() == before;
+            self.is_doubtful |= !is_whole;
+        })?;
         entries.into_iter().for_each(|entry| self.ledger.apply(entry));
         Ok(remaining)
     }
@@ -116,6 +121,7 @@ impl Book {
     /// Takes note of these in any case; what cannot be said now is said with what is said next.
     pub(super) fn note(&mut self, entries: Vec<Entry>, level: Durability) {
         if self.say(entries.clone(), level).is_err() {
+            self.is_doubtful = true;
             entries.into_iter().for_each(|entry| self.ledger.apply(entry));
         }
     }
