@@ -194,13 +194,13 @@ impl Book {
     /// look again.
     ///
     /// # Errors
-    /// Those of storing. It is still held then.
+    /// Those of storing: what could not be stored is given up.
     pub(super) fn settle(&mut self, context: &mut Context<'_>) -> Result<()> {
         let mut ready = Vec::new();
         self.held.retain(|place, held| match Pin::new(&mut held.is_durable).poll(context) {
             Poll::Pending => true,
             Poll::Ready(Ok(())) => {
-                ready.push((place.clone(), held.level));
+                ready.push(place.clone());
                 true
             }
             Poll::Ready(Err(error)) => {
@@ -208,24 +208,23 @@ impl Book {
                 false
             }
         });
-        for (place, level) in ready {
-            let Some(held) = self.held.get(&place) else { continue };
-            let committed = Some(held.committed.clone());
-            let (group, topic, partition) = place.clone();
-            let entry = Entry::Offset { group, topic, partition, committed };
-            let said = self.say(vec![entry], level);
-            match said {
-                // Whoever is to hear of its sync asks for that himself.
-                Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
-                Ok(Remaining::Nothing) => {}
-                Err(error) => {
-                    if let Some(held) = self.held.remove(&place) {
-                        drop(held.fate.set(error.clone()));
-                    }
-                    return Err(error);
-                }
+        let stored = ready.into_iter().map(|place| self.store_held(place)).collect::<Vec<_>>();
+        stored.into_iter().collect()
+    }
+
+    /// Stores a commit whose data is durable.
+    fn store_held(&mut self, place: Place) -> Result<()> {
+        let Some(held) = self.held.remove(&place) else { return Ok(()) };
+        let (group, topic, partition) = place;
+        let entry = Entry::Offset { group, topic, partition, committed: Some(held.committed) };
+        match self.say(vec![entry], held.level) {
+            // Whoever is to hear of its sync asks for that himself.
+            Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
+            Ok(Remaining::Nothing) => {}
+            Err(error) => {
+                drop(held.fate.set(error.clone()));
+                return Err(error);
             }
-            self.held.remove(&place);
         }
         Ok(())
     }
