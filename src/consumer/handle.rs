@@ -21,10 +21,35 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Reads partitions, and knows how far it got in each.
+/// Reads partitions, and knows how far it got in each: alone, or as a member of a group that shares them.
 ///
 /// It is used by one thread or task at a time, and may move between them. It does not keep the broker open. While it
 /// waits it takes no processor time, and does not keep partitions from being put to rest.
+///
+/// ```
+/// use annals::{Broker, Record, StartAt, TopicOptions};
+/// use std::time::Duration;
+///
+/// # let data = std::env::temp_dir().join(format!("annals-doc-consumer-{}", std::process::id()));
+/// let broker = Broker::open(&data)?;
+/// let orders = broker.ensure_topic("orders", TopicOptions::new().partitions(3))?;
+/// let producer = broker.producer().build()?;
+/// producer.send(&orders, Record::new("42").key("alice"))?.wait()?;
+///
+/// let mut billing = broker.consumer().group("billing").subscribe(["orders"]).start_at(StartAt::Earliest).build()?;
+/// let records = billing.poll(Duration::from_millis(100))?; // or recv().await, or into_stream()
+/// for record in &records {
+///     println!("{} {}", record.offset(), record.value().escape_ascii());
+///     billing.commit_through(&record).wait()?; // up to this one,
+/// }
+/// billing.commit().wait()?; // or all that poll returned
+/// billing.close()?;
+/// # drop(broker);
+/// # drop(std::fs::remove_dir_all(&data));
+/// # Ok::<(), annals::Error>(())
+/// ```
+///
+/// Without a group it is told which partitions to read, and where:
 ///
 /// ```
 /// use annals::{Broker, Record, StartAt, TopicOptions};
@@ -33,15 +58,26 @@ use std::time::Duration;
 /// let orders = broker.create_topic("orders", TopicOptions::new())?;
 /// orders.partition(0)?.append([Record::new("42"), Record::new("7")]).wait()?;
 ///
-/// let mut consumer = broker.consumer().assign([("orders", 0)]).build()?;
-/// let records = consumer.poll(Duration::from_millis(100))?; // or recv().await, or into_stream()
-/// for record in &records {
-///     println!("{} {}", record.offset(), record.value().escape_ascii());
-/// }
+/// let mut consumer = broker.consumer().assign([(&orders, 0)]).build()?; // ("orders", 0) works too
+/// assert_eq!(consumer.poll(Duration::from_millis(100))?.len(), 2);
 /// consumer.seek(("orders", 0), StartAt::Earliest)?;
 /// assert_eq!(consumer.poll(Duration::ZERO)?.len(), 2);
 /// # Ok::<(), annals::Error>(())
 /// ```
+///
+/// # What a group promises
+///
+/// Each partition of the topics that its members subscribe to has one of them at a time, and each record is handled
+/// at least once: whoever gets a partition goes on at the committed offset, so records that were polled and not
+/// committed come again. A member gets, gives up and loses partitions only within its polls and its close, of which
+/// a [listener](ConsumerOptions::on_rebalance) hears; so poll often. One that does not poll for
+/// [`poll_interval_max`](ConsumerOptions::poll_interval_max) is expelled; its commits are `Fenced` from then on, and
+/// its next poll joins anew. One that is dropped, or whose thread panicked, has left.
+///
+/// # What it does not promise
+///
+/// Order across partitions. That nothing comes twice. That what is read ahead is not deleted meanwhile: as with any
+/// slow reader, such records may still come.
 pub struct Consumer {
     bell: Arc<Bell>,
     pub(super) lanes: Lanes,
@@ -133,9 +169,6 @@ impl Consumer {
 
     /// What there is to return now: records, or none because it was woken. Nothing: there is nothing yet.
     fn look(&mut self) -> Result<Option<ConsumerRecords>> {
-        if let Some(membership) = &mut self.membership {
-            membership.poll_begins();
-        }
         loop {
             let rung = self.bell.take();
             if self.hear(&rung) {
@@ -147,7 +180,7 @@ impl Consumer {
             let found = self.lanes.collect(&self.limits, &self.resets)?;
             if !found.is_empty() {
                 if let Some(membership) = &mut self.membership {
-                    membership.returned();
+                    membership.returned(&self.lanes);
                 }
                 return Ok(Some(found));
             }

@@ -18,6 +18,7 @@ use crate::broker::group_member::{CommitPoint, GroupEvent, Resume, Wanted};
 use crate::group::CommittedOffset;
 use crate::sync::{Bug, planted};
 use crate::{Durability, ErrorKind, Pending, Result, TopicPartition};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -35,6 +36,9 @@ pub(super) struct Membership {
     auto: Option<(AutoCommit, Arc<Alarm>)>,
     /// Rings for the group.
     waker: Waker,
+    /// What was heard and not yet done. An event is done whatever comes of it; those behind one that ended in an
+    /// error, or in a listener's panic, are done by the next step.
+    events: VecDeque<GroupEvent>,
 }
 
 /// Whether a poll can go on to wait.
@@ -54,20 +58,16 @@ impl Membership {
         waker: Waker,
     ) -> Self {
         let auto = auto.map(|(interval, alarm)| (AutoCommit::new(interval, alarm.now()), alarm));
-        Self { backend, member, start_at, listener, auto, waker }
-    }
-
-    /// A poll begins: what was returned before has been worked on.
-    pub(super) fn poll_begins(&mut self) {
-        if let Some((auto, _)) = &mut self.auto {
-            auto.poll_begins();
-        }
+        Self { backend, member, start_at, listener, auto, waker, events: VecDeque::new() }
     }
 
     /// A poll returns records.
-    pub(super) fn returned(&mut self) {
+    pub(super) fn returned(&mut self, lanes: &Lanes) {
         if let Some((auto, _)) = &mut self.auto {
             auto.returned();
+        }
+        if planted(Bug::WorkInHandCommitted) {
+            drop(self.commit_if_due(lanes));
         }
     }
 
@@ -79,7 +79,8 @@ impl Membership {
                 self.lose(&all, lanes);
             }
         })?;
-        for event in events {
+        self.events.extend(events);
+        while let Some(event) = self.events.pop_front() {
             match event {
                 GroupEvent::Lost(partitions) => self.lose(&partitions, lanes),
                 GroupEvent::Revoke(partitions) => self.give_up(&partitions, lanes)?,
@@ -120,12 +121,17 @@ impl Membership {
 
     fn take_over(&self, given: Vec<(TopicPartition, Resume)>, lanes: &mut Lanes) -> Result<()> {
         let mut partitions = Vec::with_capacity(given.len());
+        let mut outcome = Ok(());
         for (place, resume) in given {
             let added = self.backend.topic(place.topic()).and_then(|topic| lanes.add(&*topic, place.clone()));
             let lane = match added {
+                Ok(lane) => lane,
                 // The topic was deleted since, which the group says next.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                added => added?,
+                Err(error) => {
+                    outcome = outcome.and(Err(error));
+                    continue;
+                }
             };
             match resume {
                 Resume::At(committed) => lane.move_to(committed.offset),
@@ -138,7 +144,7 @@ impl Membership {
         if let Some(listener) = self.listener.as_ref().filter(|_| !partitions.is_empty()) {
             listener(Rebalance::Assigned(PartitionsAssigned { partitions: &partitions, lanes }));
         }
-        Ok(())
+        outcome
     }
 
     fn commit_if_due(&mut self, lanes: &Lanes) -> Result<()> {

@@ -13,7 +13,7 @@
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
 use annals::clock::ManualClock;
-use annals::io::{EntryOrder, PowerCuts, SimDisk};
+use annals::io::{EntryOrder, Failure, Fault, PowerCuts, SimDisk};
 use annals::{
     Broker, Consumer, ConsumerOptions, Maintenance, Offset, Producer, ReadLevel, Record, SendDurability,
     Timestamp, TopicOptions, TopicPartition,
@@ -29,30 +29,41 @@ const AUDIT: &str = "audit";
 /// By partition.
 type Offsets = BTreeMap<u32, u64>;
 
-fn open(disk: &SimDisk) -> (Broker, ManualClock) {
+fn open(disk: &SimDisk) -> Broker {
     let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
-    let options = Broker::options().maintenance(Maintenance::Manual).clock(clock.clone()).seed(1);
-    (options.open_in(disk.root()).expect("what an accident left can be opened"), clock)
+    let options = Broker::options().maintenance(Maintenance::Manual).clock(clock).seed(2);
+    options.open_in(disk.root()).expect("what an accident left can be opened")
 }
 
 fn member(broker: &Broker, group: &str, level: ReadLevel) -> ConsumerOptions {
     broker.consumer().group(group).subscribe(["orders"]).read_level(level)
 }
 
-/// What the script has done, and when it was acknowledged.
+/// What was acknowledged, and after how many steps of the disk.
 #[derive(Default)]
 struct Ledger {
-    /// Step, partition, and the end (exclusive) of what is durable then.
-    stored: Vec<(usize, u32, u64)>,
-    /// Step, partition, and the offset that was committed, durably.
+    stored: Vec<(usize, Stored)>,
+    /// Partition and offset of durable commits.
     committed: Vec<(usize, u32, u64)>,
 }
 
+/// A record that is durable.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stored {
+    partition: u32,
+    offset: u64,
+    value: u64,
+}
+
 impl Ledger {
-    /// The furthest of each partition that was acknowledged within `steps`.
-    fn by(noted: &[(usize, u32, u64)], steps: usize) -> Offsets {
+    fn stored_by(&self, steps: usize) -> Vec<&Stored> {
+        self.stored.iter().filter(|(step, _)| *step <= steps).map(|(_, stored)| stored).collect()
+    }
+
+    /// The furthest commit of each partition.
+    fn committed_by(&self, steps: usize) -> Offsets {
         let mut by = Offsets::new();
-        for (_, partition, offset) in noted.iter().filter(|(step, ..)| *step <= steps) {
+        for (_, partition, offset) in self.committed.iter().filter(|(step, ..)| *step <= steps) {
             let most = by.entry(*partition).or_default();
             *most = (*most).max(*offset);
         }
@@ -60,13 +71,14 @@ impl Ledger {
     }
 }
 
-/// The script: it sends, polls, commits, and has members come and go.
+/// The script: it sends, polls, commits, and has members come and go. What fails is not acknowledged.
 struct Script<'d> {
     disk: &'d SimDisk,
     rng: fastrand::Rng,
     producer: Producer,
     members: Vec<Consumer>,
-    sent: Offsets,
+    /// Each record has a value of its own, larger than any before.
+    sent: u64,
     ledger: Ledger,
 }
 
@@ -75,61 +87,73 @@ impl Script<'_> {
         let partition = self.rng.u32(..PARTITIONS);
         let mut receipts = Vec::new();
         for _ in 0..self.rng.usize(1..6) {
-            let next = self.sent.entry(partition).or_default();
-            let value = next.to_string();
-            receipts
-                .push(self.producer.send(("orders", partition), Record::new(&value)).expect("there is room"));
-            *next += 1;
+            self.sent += 1;
+            let value = self.sent.to_string();
+            let sent = self.producer.send(("orders", partition), Record::new(&value));
+            receipts.extend(sent.map(|receipt| (receipt, self.sent)));
         }
         // Most nobody waits for: they become durable with a later one, or because a reader wants them.
-        if self.rng.bool() {
-            let last = receipts.pop().expect("one at least").wait().expect("this disk is well");
-            self.ledger.stored.push((self.disk.steps_recorded(), partition, last.offset().get() + 1));
+        if self.rng.bool()
+            && let Some((receipt, value)) = receipts.pop()
+            && let Ok(stored) = receipt.wait()
+        {
+            let stored = Stored { partition, offset: stored.offset().get(), value };
+            self.ledger.stored.push((self.disk.steps_recorded(), stored));
         }
     }
 
     fn poll(&mut self) {
+        if self.members.is_empty() {
+            return;
+        }
         let at = self.rng.usize(..self.members.len());
         let member = &mut self.members[at];
-        member.poll(Duration::ZERO).expect("this disk is well");
-        if self.rng.bool() {
-            let positions: Vec<_> = member
-                .assignment()
-                .into_iter()
-                .map(|place| (place.partition(), member.position(&place).expect("it is assigned").get()))
-                .collect();
-            member.commit().wait().expect("this disk is well");
-            let step = self.disk.steps_recorded();
-            self.ledger.committed.extend(positions.into_iter().map(|(place, offset)| (step, place, offset)));
+        let polled = member.poll(Duration::ZERO);
+        if self.rng.bool() && polled.is_ok() {
+            let position = |place: TopicPartition| {
+                (place.partition(), member.position(&place).expect("it is assigned").get())
+            };
+            let positions: Vec<_> = member.assignment().into_iter().map(position).collect();
+            if member.commit().wait().is_ok() {
+                let step = self.disk.steps_recorded();
+                let committed = positions.into_iter().map(|(partition, offset)| (step, partition, offset));
+                self.ledger.committed.extend(committed);
+            }
         }
     }
 }
 
-fn run(disk: &SimDisk, rng: fastrand::Rng, length: usize) -> Ledger {
-    let (broker, clock) = open(disk);
-    broker.create_topic("orders", TopicOptions::new().partitions(PARTITIONS)).expect("this disk is well");
-    let producer = broker.producer().durability(SendDurability::Durable).build().expect("it is open");
-    let join = |level| member(&broker, BILLING, level).poll_records_max(4).build().expect("anybody may join");
-    let members = vec![join(ReadLevel::Written), join(ReadLevel::Durable)];
+/// Runs the script as far as the disk lets it. The broker is kept open, so that closing it syncs nothing.
+fn run(disk: &SimDisk, rng: fastrand::Rng, length: usize) -> annals::Result<(Ledger, Broker)> {
+    let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
+    let options = Broker::options().maintenance(Maintenance::Manual).clock(clock.clone()).seed(1);
+    let broker = options.open_in(disk.root())?;
+    broker.create_topic("orders", TopicOptions::new().partitions(PARTITIONS))?;
+    let producer = broker.producer().durability(SendDurability::Durable).build()?;
+    let join = |level| member(&broker, BILLING, level).poll_records_max(4).build();
+    let members = [join(ReadLevel::Written), join(ReadLevel::Durable)].into_iter().flatten().collect();
     let audit = member(&broker, AUDIT, ReadLevel::Written).auto_commit_every(Duration::from_secs(1));
-    let mut audit = audit.build().expect("anybody may join");
-    let mut script = Script { disk, rng, producer, members, sent: Offsets::new(), ledger: Ledger::default() };
+    let mut audit = audit.build().ok();
+    let mut script = Script { disk, rng, producer, members, sent: 0, ledger: Ledger::default() };
     for _ in 0..length {
         match script.rng.u8(..16) {
             0..6 => script.send(),
             6..12 => script.poll(),
-            12 => drop(audit.poll(Duration::ZERO).expect("this disk is well")),
+            12 => drop(audit.as_mut().map(|audit| audit.poll(Duration::ZERO))),
             13 => {
                 clock.advance(Duration::from_secs(1));
-                broker.maintain().expect("this disk is well");
+                drop(broker.maintain());
             }
             _ => {
-                let at = script.rng.usize(..script.members.len());
-                script.members[at] = join(if at == 0 { ReadLevel::Written } else { ReadLevel::Durable });
+                let at = script.rng.usize(..2);
+                if let Ok(joined) = join(if at == 0 { ReadLevel::Written } else { ReadLevel::Durable }) {
+                    script.members.truncate(1);
+                    script.members.insert(at.min(script.members.len()), joined);
+                }
             }
         }
     }
-    script.ledger
+    Ok((script.ledger, broker))
 }
 
 /// What the group has committed, and where each log ends.
@@ -146,20 +170,14 @@ fn look(broker: &Broker, group: &str) -> (Offsets, Offsets) {
 }
 
 /// That a disk after an accident has what was acknowledged, and that all can go on from there.
-fn check(disk: &SimDisk, stored: &Offsets, acknowledged: &Offsets, context: &str) {
-    let (broker, _) = open(disk);
+fn check(disk: &SimDisk, stored: &[&Stored], acknowledged: &Offsets, context: &str) {
+    let broker = open(disk);
     if broker.topic("orders").is_err() {
         assert!(stored.is_empty() && acknowledged.is_empty(), "{context}: the topic is gone");
         return;
     }
+    let there = check_records(&broker, stored, context);
     let (committed, ends) = look(&broker, BILLING);
-    for (partition, end) in stored {
-        assert!(
-            ends[partition] >= *end,
-            "{context}: {partition} ends at {}, acknowledged {end}",
-            ends[partition]
-        );
-    }
     for (partition, offset) in acknowledged {
         let found = committed.get(partition);
         assert!(found >= Some(offset), "{context}: {partition} committed {found:?}, acknowledged {offset}");
@@ -168,27 +186,52 @@ fn check(disk: &SimDisk, stored: &Offsets, acknowledged: &Offsets, context: &str
     for (partition, offset) in committed.iter().chain(&by_itself) {
         assert!(*offset <= ends[partition], "{context}: {offset} of {partition} is ahead of its data");
     }
+    // Who resumes has all that is behind the commits, and nothing else.
     let mut resumed = member(&broker, BILLING, ReadLevel::Written).build().expect("anybody may join");
-    let mut next = committed.clone();
-    loop {
-        let records = resumed.poll(Duration::ZERO).expect("what is there is good");
-        if records.is_empty() {
-            break;
-        }
-        for record in &records {
-            let expected = next.entry(record.partition()).or_default();
-            let value = (*expected).to_string();
-            assert_eq!((record.offset().get(), record.value()), (*expected, value.as_bytes()), "{context}");
-            *expected += 1;
-        }
-    }
-    for (partition, end) in &ends {
-        assert_eq!(next.get(partition).copied().unwrap_or_default(), *end, "{context}: not all was read");
-    }
-    let end =
-        |partition: &u32| (TopicPartition::new("orders", *partition), Offset::from(ends[partition] as u32));
+    let behind =
+        |stored: &&Stored| stored.offset >= committed.get(&stored.partition).copied().unwrap_or_default();
+    let expected: Vec<&Stored> = there.iter().filter(behind).collect();
+    let mut found = read(&mut resumed, context);
+    found.sort();
+    assert!(found.iter().eq(expected), "{context}: {committed:?} was committed, and then came {found:?}");
+    let end = |partition: &u32| (("orders", *partition), Offset::new(ends[partition]).expect("it is one"));
     resumed.commit_offsets(ends.keys().map(end)).wait().unwrap_or_else(|error| panic!("{context}: {error}"));
     assert_eq!(look(&broker, BILLING).0, ends, "{context}");
+}
+
+/// All records there are, in order: those that were acknowledged are among them, and none overtook another.
+fn check_records(broker: &Broker, stored: &[&Stored], context: &str) -> Vec<Stored> {
+    let places = (0..PARTITIONS).map(|partition| ("orders", partition));
+    let options = broker.consumer().assign(places).read_level(ReadLevel::Written);
+    let mut there = read(&mut options.build().expect("they are there"), context);
+    there.sort();
+    for stored in stored {
+        assert!(
+            there.binary_search(stored).is_ok(),
+            "{context}: {stored:?} was acknowledged, and is not there"
+        );
+    }
+    for pair in there.windows(2).filter(|pair| pair[0].partition == pair[1].partition) {
+        let follows = pair[0].offset + 1 == pair[1].offset && pair[0].value < pair[1].value;
+        assert!(follows, "{context}: {:?} comes before {:?}", pair[0], pair[1]);
+    }
+    there
+}
+
+/// All that polls return.
+fn read(consumer: &mut Consumer, context: &str) -> Vec<Stored> {
+    let mut all = Vec::new();
+    loop {
+        let records = consumer.poll(Duration::ZERO).unwrap_or_else(|error| panic!("{context}: {error}"));
+        if records.is_empty() {
+            return all;
+        }
+        all.extend(records.iter().map(|record| {
+            let value = std::str::from_utf8(record.value()).ok().and_then(|text| text.parse().ok());
+            let value = value.expect("the script writes numbers");
+            Stored { partition: record.partition(), offset: record.offset().get(), value }
+        }));
+    }
 }
 
 #[test]
@@ -200,23 +243,23 @@ fn records_and_commits_survive_an_accident_at_every_step() {
     for case in 0..size.pick(2, 6, 40) {
         let disk = SimDisk::new();
         disk.record();
-        let ledger = run(&disk, seed.rng(case), size.pick(40, 120, 250));
+        let (ledger, _open) = run(&disk, seed.rng(case), size.pick(40, 120, 250)).expect("this disk is well");
         assert!(!ledger.committed.is_empty(), "case {case} commits nothing");
         let mut replay = disk.recording().replay();
         let every = size.pick(9, 3, 1);
         loop {
-            let stored = Ledger::by(&ledger.stored, replay.done());
-            let acknowledged = Ledger::by(&ledger.committed, replay.done());
             steps += 1;
             if steps.is_multiple_of(every) || replay.upcoming().is_none() {
+                let (stored, committed) =
+                    (ledger.stored_by(replay.done()), ledger.committed_by(replay.done()));
                 let context = format!("case {case}, step {}", replay.done());
                 let cuts = PowerCuts::new(seed.value() ^ steps).entries(EntryOrder::AnySubset);
                 let cuts = cuts.exhaustive_max(size.pick(1, 3, 4)).samples(size.pick(2, 4, 12)).torn(1);
                 for image in replay.disk().power_cuts(&cuts) {
-                    check(&image, &stored, &acknowledged, &format!("{context}, power cut"));
+                    check(&image, &stored, &committed, &format!("{context}, power cut"));
                     images += 1;
                 }
-                check(&replay.disk().kill(), &stored, &acknowledged, &format!("{context}, killed"));
+                check(&replay.disk().kill(), &stored, &committed, &format!("{context}, killed"));
                 images += 1;
             }
             if !replay.advance() {
@@ -230,4 +273,57 @@ fn records_and_commits_survive_an_accident_at_every_step() {
         Count(images),
         Rate(images, started.elapsed())
     );
+}
+
+#[test]
+fn records_and_commits_survive_a_failure_of_every_operation() {
+    let seed = Seed::of("consumer faults");
+    let size = Size::asked();
+    let started = Instant::now();
+    let (mut cases, mut committed) = (0, 0);
+    for failure in [Failure::Io, Failure::NoSpace] {
+        for lasts in [Lasts::Once, Lasts::ForEver] {
+            let mut at = 0;
+            loop {
+                let disk = SimDisk::new();
+                let fault = Fault::new(failure).after(at);
+                disk.inject(if lasts == Lasts::ForEver { fault.for_ever() } else { fault });
+                let (ledger, open) = match run(&disk, seed.rng(at), size.pick(40, 80, 120)) {
+                    Ok((ledger, broker)) => (ledger, Some(broker)),
+                    // It did not get as far as a topic.
+                    Err(_) => (Ledger::default(), None),
+                };
+                if disk.faults_hit() == 0 {
+                    break;
+                }
+                disk.clear_faults();
+                let all = usize::MAX;
+                let (stored, commits) = (ledger.stored_by(all), ledger.committed_by(all));
+                let context = format!("{failure:?} {lasts:?} at operation {at}");
+                check(&disk.kill(), &stored, &commits, &format!("{context}, killed"));
+                let cuts = PowerCuts::new(seed.value() ^ at).exhaustive_max(1).samples(2).torn(0);
+                for image in disk.power_cuts(&cuts) {
+                    check(&image, &stored, &commits, &format!("{context}, power cut"));
+                }
+                drop(open);
+                committed += ledger.committed.len();
+                cases += 1;
+                at += size.pick(61, 5, 1);
+            }
+        }
+    }
+    assert!(committed > 0, "nothing was ever committed");
+    figure!(
+        "produce, consume, commit, with failures: {} cases, {} commits, 0 violations, {}",
+        Count(cases),
+        Count(committed as u64),
+        Rate(cases, started.elapsed())
+    );
+}
+
+/// How long an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lasts {
+    Once,
+    ForEver,
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!     polling    limits, fairness, seek, pause, the doors of records and streams
 //!     ranges     positions that are not in the log: deleted, cut, lost, the topic gone
+//!     sharing    groups at work in threads; how fast polls are
 //!     waiting    sleeping, waking, closing; partitions put to rest under a sleeper
 //!     model      random seeks, pauses and polls against a list
 //! ```
@@ -10,6 +11,7 @@
 mod model;
 mod polling;
 mod ranges;
+mod sharing;
 mod waiting;
 
 use annals::clock::ManualClock;

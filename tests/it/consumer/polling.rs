@@ -15,6 +15,9 @@ fn a_consumer_may_be_sent_and_its_records_shared() {
     fn send<T: Send>() {}
     fn share<T: Clone + Send + Sync>() {}
     fn copy<T: Copy + Send + Sync>() {}
+    fn send_now<T: Send>(_: T) {}
+    let broker = threaded();
+    send_now(broker.consumer().build().expect("it needs nothing").recv());
     send::<Consumer>();
     send::<ConsumerStream>();
     share::<Wakeup>();

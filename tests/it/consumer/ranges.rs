@@ -1,8 +1,10 @@
 //! Positions that are not in the log, and errors that go by.
 
 use super::{at, drain, fill, manual, orders};
-use annals::io::SimDisk;
-use annals::{Broker, ErrorKind, Maintenance, OnDamage, ReadLevel, Reset, StartAt, TopicOptions};
+use annals::io::{Failure, Fault, Op, SimDisk};
+use annals::{
+    Broker, Durability, ErrorKind, Maintenance, OnDamage, ReadLevel, Record, Reset, StartAt, TopicOptions,
+};
 use std::time::Duration;
 
 /// SEMANTICS 37: below the log start the reset policy applies, and its default is the first record there is.
@@ -170,4 +172,33 @@ fn damage_is_told_and_what_is_behind_it_comes_next() {
         }
     }
     assert_eq!(lost.len(), 1, "{lost:?}");
+}
+
+/// SEMANTICS 9: a consumer sees nothing beyond its level, not even when what is there cannot become durable; and it
+/// is told.
+#[test]
+fn a_consumer_sees_nothing_beyond_its_level() {
+    let disk = SimDisk::new();
+    let options = Broker::options().maintenance(Maintenance::Manual).seed(1);
+    let broker = options.open_in(disk.root()).expect("an empty disk");
+    let topic = broker.create_topic("orders", TopicOptions::new()).expect("a new topic");
+    fill(&topic, 0, 0..3, 1);
+    let consumer =
+        |level| broker.consumer().assign([(&topic, 0)]).read_level(level).build().expect("it is there");
+    let (mut durable, mut written) = (consumer(ReadLevel::Durable), consumer(ReadLevel::Written));
+    assert_eq!((drain(&mut durable).len(), drain(&mut written).len()), (3, 3));
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("orders/").for_ever());
+    let log = topic.partition(0).expect("it is there");
+    log.append_with(Durability::Written, [Record::new("3")]).wait().expect("there is room");
+    assert_eq!(drain(&mut written).len(), 1);
+    for _ in 0..3 {
+        let error = durable.poll(Duration::ZERO).expect_err("it cannot be synced");
+        assert!(matches!(error.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{error}");
+    }
+    assert_eq!(durable.position((&topic, 0)).expect("it is assigned"), at(3));
+    disk.clear_faults();
+    log.reopen().expect("the disk is well again");
+    // What was not durable may be gone; what is there now is.
+    assert!(drain(&mut durable).len() <= 1);
+    assert_eq!(durable.position((&topic, 0)).expect("it is assigned"), log.durable_offset());
 }

@@ -4,7 +4,7 @@ use super::{Alarm, PATIENCE, drain, fill, manual, orders, threaded};
 use annals::{Broker, Durability, ErrorKind, ReadLevel, Record, TopicOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// SEMANTICS 40: one waiter on many partitions, woken by whichever grows, at either level, and by nothing else.
@@ -46,14 +46,15 @@ fn no_wake_up_is_lost() {
         let broker = threaded();
         let topic = orders(&broker, PARTITIONS);
         let mut consumers = Vec::new();
-        for _ in 0..3 {
+        for awaits in [false, false, true] {
             let places = (0..PARTITIONS).map(|partition| (&topic, partition));
             let mut consumer =
                 broker.consumer().assign(places).read_level(level).build().expect("all are there");
             consumers.push(std::thread::spawn(move || {
                 let mut count = 0;
                 while count < RECORDS * u64::from(PARTITIONS) {
-                    let records = consumer.poll(PATIENCE).expect("nothing is wrong");
+                    let records = if awaits { block_on(consumer.recv()) } else { consumer.poll(PATIENCE) };
+                    let records = records.expect("nothing is wrong");
                     assert!(!records.is_empty(), "not woken for {PATIENCE:?}, after {count} records");
                     count += records.len() as u64;
                 }
@@ -75,6 +76,25 @@ fn no_wake_up_is_lost() {
             .into_iter()
             .for_each(|thread| thread.join().expect("it does not panic"));
         consumers.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+    }
+}
+
+/// A thread as an executor: polls when woken, and never in between.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Thread(std::thread::Thread);
+    impl Wake for Thread {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Thread(std::thread::current())));
+    let (mut future, begun) = (std::pin::pin!(future), Instant::now());
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park_timeout(PATIENCE);
+        assert!(begun.elapsed() < PATIENCE, "a future was not woken for {PATIENCE:?}");
     }
 }
 

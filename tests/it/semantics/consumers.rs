@@ -331,6 +331,25 @@ fn who_makes_no_progress_is_expelled_and_who_waits_is_not() {
     assert_ne!(stuck.member_id().expect("it is in a group"), before);
 }
 
+/// SEMANTICS 34: the interval runs on after a poll that has waited in vain, and after a future that was dropped.
+#[test]
+fn who_has_waited_in_vain_has_to_poll_again_in_time() {
+    let shop = Shop::open(1);
+    for way in ["timed out", "dropped"] {
+        let mut member = shop.billing().poll_interval_max(30 * SECOND).build().expect("anybody may join");
+        if way == "timed out" {
+            assert!(member.poll(Duration::from_millis(1)).expect("nothing is wrong").is_empty());
+        } else {
+            assert!(Arc::new(super::Alarm::default()).poll(&mut Box::pin(member.recv())).is_pending());
+        }
+        assert_eq!(partitions(&member).len(), 1);
+        shop.clock.advance(31 * SECOND);
+        shop.broker.maintain().expect("nothing fails");
+        let refused = member.commit().wait().expect_err(way);
+        assert_eq!(refused.kind(), ErrorKind::Fenced, "{way}");
+    }
+}
+
 /// SEMANTICS 35
 #[test]
 fn more_members_than_partitions_leave_some_idle_and_only_what_moves_is_revoked() {
@@ -440,6 +459,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
     drop(members.pop());
     shop.clock.advance(20 * SECOND);
     shop.broker.maintain().expect("nothing fails");
+    round(&mut members);
     members.push(fixed("right").build().expect("it is known"));
     round(&mut members);
     assert_eq!((partitions(&members[1]), heard.take()), (before, Vec::new()));
@@ -492,6 +512,20 @@ fn a_listener_may_seek_and_may_panic() {
     second.poll(Duration::ZERO).expect("nothing is wrong");
     assert_eq!(partitions(&second).len(), 1, "it was given up nevertheless");
     assert_eq!(partitions(&first).len(), 1);
+    drop((first, second));
+
+    // One that was expelled hears of its loss and of what it gets in one poll; it gets that all the same.
+    let panics = |event: Rebalance<'_>| {
+        assert!(!matches!(event, Rebalance::Lost(_)), "on purpose: the listener panics");
+    };
+    let options = shop.billing().poll_interval_max(30 * SECOND).on_rebalance(panics);
+    let mut member = options.build().expect("anybody may join");
+    assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20);
+    shop.clock.advance(31 * SECOND);
+    shop.broker.maintain().expect("nothing fails");
+    let poll = std::panic::AssertUnwindSafe(|| member.poll(Duration::ZERO));
+    std::panic::catch_unwind(poll).expect_err("the listener panics");
+    assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20, "it reads them again");
 }
 
 #[test]
