@@ -13,7 +13,7 @@ use crate::io::{Dir, Entry, EntryKind};
 use crate::partition::manifest::MANIFEST;
 use crate::partition::{Shedder, take_lock};
 use crate::sync::{AtomicBool, AtomicU64, OnceLock, RwLock};
-use crate::topic::catalog::{Catalog, CatalogFile, CatalogReport, TopicEntry};
+use crate::topic::catalog::{CATALOG_NEW, Catalog, CatalogFile, CatalogReport, TopicEntry};
 use crate::topic::home::{Home, OpenCatalog};
 use crate::topic::name::TopicName;
 use crate::topic::space::Space;
@@ -31,6 +31,7 @@ impl Broker {
         let lock = take_lock(&*dir)?;
         let mut report = BrokerReport::default();
         let (file, catalog) = open_catalog(&dir, &mut report)?;
+        remove_unfinished_catalog(&*dir)?;
         let thread = match options.partition.maintenance {
             Maintenance::Threads => Some(Worker::start(Task::Disk, options.partition.clock.clone())?),
             Maintenance::Manual => None,
@@ -92,6 +93,14 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// Removes a catalog that was being written when the process before this one ended. It was never valid.
+fn remove_unfinished_catalog(dir: &dyn Dir) -> Result<()> {
+    if list(dir)?.iter().any(|entry| entry.name == CATALOG_NEW && entry.kind == EntryKind::File) {
+        dir.remove(CATALOG_NEW).map_err(|error| Error::io("remove", &dir.path().join(CATALOG_NEW), error))?;
+    }
+    Ok(())
 }
 
 /// Reads the catalog, or makes one where nothing ever was.

@@ -14,7 +14,7 @@ use std::time::Duration;
 const OFFSETS_RETENTION: Duration = Duration::from_secs(7 * 86_400);
 
 /// The least cap on what a broker takes.
-const DISK_BYTES_LEAST: u64 = 1 << 20;
+const DISK_BYTES_LEAST: u64 = 256 << 10;
 
 /// Whether a broker opens when one of its partitions cannot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ impl BrokerOptions {
     }
 
     /// Most bytes of disk that all topics together may take, what is reserved ahead, indexes, the catalog and
-    /// deleted segments that readers still hold included. Default no cap; at least 1 MiB.
+    /// deleted segments that readers still hold included. Default no cap; at least 256 KiB.
     ///
     /// At the cap an append, or the creation of a topic, has readers let go of deleted segments, and then
     /// deletes the oldest segments there are in topics whose retention permits any deletion
@@ -166,7 +166,7 @@ impl BrokerOptions {
     ///
     /// # Errors
     /// - `Locked`: another handle or process has it open; the message says who.
-    /// - `InvalidInput`: the directory is that of a single partition, or `disk_bytes_max` is below 1 MiB.
+    /// - `InvalidInput`: the directory is that of a single partition, or `disk_bytes_max` is below 256 KiB.
     /// - `Corrupt`: the catalog is damaged, or is gone while there are topics. Nothing was changed.
     /// - `Unsupported`: it was written by a newer version.
     /// - `ReadOnly`, `NoSpace`, `Io`: the file system refused.

@@ -174,16 +174,22 @@ impl Partition {
         self.writable()?.append_prepared(batch, level)
     }
 
-    /// Appends records as one batch, for others who wait for it.
+    /// Appends records as one batch, for others who wait for it, by a caller that holds locks: nobody is woken before
+    /// [`Partition::wake_waiters`] is called.
     ///
     /// # Errors
     /// As [`Partition::append_prepared`].
-    pub(crate) fn append_for_others<'r>(
+    pub(crate) fn append_quietly<'r>(
         &self,
         level: Durability,
         records: impl IntoIterator<Item = Record<'r>>,
     ) -> Result<StoredBatch> {
-        self.writable()?.append_for_others(records, level)
+        self.writable()?.append_quietly(records, level)
+    }
+
+    /// Wakes whoever waits for what was appended quietly. To be called without any lock.
+    pub(crate) fn wake_waiters(&self) {
+        self.shared().wake_waiters();
     }
 
     /// Work that is done when all below `end` is synced.

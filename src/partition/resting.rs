@@ -12,6 +12,11 @@ impl Partition {
         self.is_only_handle() && Arc::strong_count(self.shared()) == 1 && !self.shared().is_poisoned()
     }
 
+    /// How often it has begun anew, by a truncation or a reopen.
+    pub(crate) fn rewinds(&self) -> u64 {
+        self.shared().view().rewinds
+    }
+
     /// Whether it was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.shared().is_closed()

@@ -73,6 +73,14 @@ pub(super) enum Expect {
     Verbatim,
 }
 
+/// What becomes of those who wait for an append, or for its failure. A waker may do anything, so it is never called by
+/// somebody who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiters {
+    Wake,
+    LeaveAsleep,
+}
+
 /// Why an append has to let go of the lock first.
 enum Obstacle {
     /// The manifest has not been made sure of since the partition was opened.
@@ -160,22 +168,39 @@ impl Shared {
         self.append_batch(batch, Expect::Verbatim, level, self.options.clock.now())
     }
 
-    /// Appends records as one batch, for others.
-    pub(super) fn append_for_others<'r>(
+    /// Appends records as one batch, for others, by a caller that holds locks: nobody is woken before
+    /// [`Shared::wake_waiters`] is called.
+    pub(super) fn append_quietly<'r>(
         &self,
         records: impl IntoIterator<Item = Record<'r>>,
         level: Durability,
     ) -> Result<StoredBatch> {
         let limits = BatchLimits::new(self.policy.batch_bytes_max())?;
-        let mut batch = BatchBuilder::build(records, self.options.clock.now(), limits)?;
-        self.append_prepared(&mut batch, level)
+        let now = self.options.clock.now();
+        let mut batch = BatchBuilder::build(records, now, limits)?;
+        self.store_for_others(&mut batch, level, now, Waiters::LeaveAsleep)
+    }
+
+    /// Wakes whoever waits for what [`Shared::append_quietly`] has done, or hears of its failure.
+    pub(super) fn wake_waiters(&self) {
+        self.end.wake();
+        self.commit.wake_failed();
     }
 
     /// Appends a batch that was built elsewhere, for others.
     pub(super) fn append_prepared(&self, batch: &mut Batch, level: Durability) -> Result<StoredBatch> {
         BatchLimits::new(self.policy.batch_bytes_max())?.admit(batch.len())?;
-        let now = self.options.clock.now();
-        let (appended, goal) = self.store(batch, Expect::Anything, level, now)?;
+        self.store_for_others(batch, level, self.options.clock.now(), Waiters::Wake)
+    }
+
+    fn store_for_others(
+        &self,
+        batch: &mut Batch,
+        level: Durability,
+        now: Timestamp,
+        waiters: Waiters,
+    ) -> Result<StoredBatch> {
+        let (appended, goal) = self.store(batch, Expect::Anything, (level, waiters), now)?;
         let times = batch.append_time().map_or(Times::AsGiven, Times::LogAppend);
         Ok(StoredBatch { appended, remaining: self.remaining(level, goal), times })
     }
@@ -188,7 +213,7 @@ impl Shared {
         level: Durability,
         now: Timestamp,
     ) -> Result<Pending<Appended>> {
-        let (appended, goal) = self.store(batch, expect, level, now)?;
+        let (appended, goal) = self.store(batch, expect, (level, Waiters::Wake), now)?;
         Ok(match self.remaining(level, goal) {
             Remaining::Nothing => Pending::ready(appended),
             Remaining::Sync(until, goal) => Pending::until(until, goal, appended),
@@ -200,11 +225,11 @@ impl Shared {
         &self,
         batch: &mut Batch,
         expect: Expect,
-        level: Durability,
+        (level, waiters): (Durability, Waiters),
         now: Timestamp,
     ) -> Result<(Appended, Goal)> {
         for _ in 0..ATTEMPTS_MAX {
-            match self.try_append(batch, expect, level, now)? {
+            match self.try_append(batch, expect, (level, waiters), now)? {
                 Ok(stored) => return Ok(stored),
                 Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
                 Err(Obstacle::NoSegment) => self.make_next_segment()?,
@@ -232,7 +257,7 @@ impl Shared {
         &self,
         batch: &mut Batch,
         expect: Expect,
-        level: Durability,
+        (level, waiters): (Durability, Waiters),
         now: Timestamp,
     ) -> Result<Result<(Appended, Goal), Obstacle>> {
         let mut writer = self.writer.lock();
@@ -263,7 +288,9 @@ impl Shared {
         if let Err(error) = writer.active.append(batch, times, epoch, appended_at) {
             self.poison_locked(&mut writer, &error);
             drop(writer);
-            self.commit.wake_futures();
+            if waiters == Waiters::Wake {
+                self.commit.wake_futures();
+            }
             return Err(error);
         }
         let next_offset = batch.next_offset();
@@ -271,7 +298,7 @@ impl Shared {
         let goal = self.commit.goal(next_offset.get());
         let call = self.note_append_locked(&mut writer);
         drop(writer);
-        if !planted(Bug::EndNotWoken) {
+        if waiters == Waiters::Wake && !planted(Bug::EndNotWoken) {
             self.end.wake();
         }
         if call {

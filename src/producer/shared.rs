@@ -44,6 +44,9 @@ impl Shared {
         };
         let len_bound = len_bound(record);
         let room = len_bound.saturating_add(HEADER_LEN);
+        if room > self.depot.budget.bytes_max() {
+            return Err(self.larger_than_buffer(room));
+        }
         let sending = Sending {
             record,
             now: record.own_timestamp().unwrap_or_else(|| self.depot.clock.now()),
@@ -82,12 +85,6 @@ impl Shared {
     #[cold]
     fn wait_for_room(&self, needed: usize, manner: Manner) -> Result<Claim<'_>> {
         let budget = &self.depot.budget;
-        if needed > budget.bytes_max() {
-            let max = budget.bytes_max();
-            let message =
-                format!("a record that takes up to {needed} bytes: the buffer has {max} (buffer_bytes)");
-            return Err(Error::new(ErrorKind::TooLarge, message));
-        }
         if manner == Manner::NeverBlocks {
             self.depot.press();
             return Err(self.full(needed));
@@ -120,6 +117,14 @@ impl Shared {
             Some(Err(error)) => Err(error),
             None => Err(self.full(needed)),
         }
+    }
+
+    #[cold]
+    fn larger_than_buffer(&self, needed: usize) -> Error {
+        let max = self.depot.budget.bytes_max();
+        let message =
+            format!("a record that takes up to {needed} bytes: the buffer has {max} (buffer_bytes)");
+        Error::new(ErrorKind::TooLarge, message)
     }
 
     fn full(&self, needed: usize) -> Error {

@@ -32,6 +32,14 @@ pub(super) enum Manner {
     NeverBlocks,
 }
 
+/// Whether a new batch takes room in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Claimed,
+    /// The thread that begins it writes it before it returns.
+    NotNeeded,
+}
+
 /// What came of an attempt.
 pub(super) enum Attempt {
     Staged(Receipt),
@@ -55,24 +63,32 @@ impl TopicLines {
                 return Ok(Attempt::Turn);
             }
         }
-        let Some(receipt) = self.add(line, &mut stage, sending, claim)? else { return Ok(Attempt::NoRoom) };
-        let is_due = !stage.full.is_empty() || settings.linger.is_zero();
-        if is_due && stage.is_carried() {
-            // Whoever carries looks again.
-        } else if is_due && sending.manner == Manner::MayBlock {
-            self.carry(line, stage);
+        let writes_now = sending.manner == Manner::MayBlock && settings.linger.is_zero();
+        let room = if writes_now && !stage.is_carried() && stage.full.is_empty() {
+            Room::NotNeeded
         } else {
-            self.list_staged(line, &mut stage, is_due);
+            Room::Claimed
+        };
+        let Some(receipt) = self.add(line, &mut stage, sending, claim, room)? else {
+            return Ok(Attempt::NoRoom);
+        };
+        if let Some(open) = stage.open.as_ref().filter(|_| !settings.linger.is_zero()) {
+            let due = open.due;
+            self.list_staged(line, &mut stage, due);
+        }
+        let is_due = !stage.full.is_empty() || settings.linger.is_zero();
+        // Whoever carries looks again.
+        if is_due && !stage.is_carried() {
+            match sending.manner {
+                Manner::MayBlock => self.carry(line, stage),
+                Manner::NeverBlocks => self.list_staged(line, &mut stage, Duration::ZERO),
+            }
         }
         Ok(Attempt::Staged(receipt))
     }
 
-    /// Has the timers thread see to what this thread does not append itself.
-    fn list_staged(&self, line: &Line, stage: &mut Staged, is_due: bool) {
-        let due = match &stage.open {
-            Some(open) if !is_due => open.due,
-            _ => Duration::ZERO,
-        };
+    /// Has the timers thread look at the line at `due` (monotonic), unless it does so before.
+    fn list_staged(&self, line: &Line, stage: &mut Staged, due: Duration) {
         if stage.listed.is_some_and(|listed| listed <= due) {
             return;
         }
@@ -90,6 +106,7 @@ impl TopicLines {
         stage: &mut Staged,
         sending: &Sending<'_>,
         claim: &mut Claim<'_>,
+        room: Room,
     ) -> Result<Option<Receipt>> {
         let batch_bytes = self.depot().settings.batch_bytes;
         if let Some(open) = &mut stage.open {
@@ -107,7 +124,7 @@ impl TopicLines {
             stage.close_open(claim);
         }
         let mut open = self.begin_batch(line, stage);
-        let has_room = open.claim_for(sending.len_bound, batch_bytes, claim);
+        let has_room = room == Room::NotNeeded || open.claim_for(sending.len_bound, batch_bytes, claim);
         let pushed = if has_room {
             open.builder.push_within(sending.record, sending.now, batch_bytes)
         } else {

@@ -232,6 +232,13 @@ impl GroupCommit {
         self.durable.wake_all();
     }
 
+    /// The same, if there is a failure to hear of.
+    pub(crate) fn wake_failed(&self) {
+        if self.turns.lock().failed.is_some() {
+            self.wake_futures();
+        }
+    }
+
     fn wake_sleepers(&self) {
         for round in &self.rounds {
             round.notify_all();

@@ -142,8 +142,9 @@ impl Topic {
         self.0.name.to_arc()
     }
 
-    /// Whether it is one that the crate keeps for itself.
-    pub(crate) fn is_internal(&self) -> bool {
+    /// Whether it is one that the broker keeps for itself: users read it, and neither write nor delete it.
+    #[must_use]
+    pub fn is_internal(&self) -> bool {
         self.0.name.is_internal()
     }
 

@@ -119,8 +119,10 @@ impl Tally {
     fn note(&mut self, was_killed: bool, acknowledged: usize, there: usize) {
         self.kills += u64::from(was_killed);
         self.ended += u64::from(!was_killed);
-        self.acknowledged += acknowledged as u64;
-        self.more += (there - acknowledged) as u64;
+        if was_killed {
+            self.acknowledged += acknowledged as u64;
+            self.more += (there - acknowledged) as u64;
+        }
     }
 }
 

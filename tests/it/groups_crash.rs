@@ -9,12 +9,12 @@
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
 use annals::clock::ManualClock;
-use annals::io::{EntryOrder, Failure, Fault, PowerCuts, SimDisk};
+use annals::io::{EntryOrder, FailedSync, Failure, Fault, Op, PowerCuts, SimDisk};
 use annals::{
     Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, ReadLevel, Record, Result, Timestamp,
     TopicOptions, TopicPartition,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Where a commit belongs: group, topic, partition.
@@ -145,8 +145,15 @@ fn script(run: &mut Run) -> Result<()> {
     for offset in [4, 6, 5] {
         run.commit(&g, ("g", "a"), offset, 120)?;
     }
+    // What is closed with is committed then, and waits for its data once more.
+    run.append("b", 2)?;
+    h.poll(Duration::ZERO)?;
+    run.say("h", "b", Some(42), run.step());
     h.close()?;
     run.acknowledge("h", true);
+    // What others do meanwhile makes it no more durable.
+    run.append("a", 1)?;
+    run.append("a", 1)?;
     for offset in [6, 7] {
         run.commit(&g, ("g", "a"), offset, 120)?;
     }
@@ -213,11 +220,14 @@ fn commits_survive_a_power_cut_at_every_step() {
     run.broker.close().expect("this disk is well");
 
     let mut replay = disk.recording().replay();
+    let acknowledged: BTreeSet<usize> =
+        run.said.values().flatten().flat_map(|said| [said.written, said.durable]).collect();
     let every = u64::try_from(size.pick(11, 2, 1)).expect("small");
     let (mut images, mut steps) = (0, 0_u64);
     while replay.done() <= last {
         steps += 1;
-        let (done, is_due) = (replay.done(), steps.is_multiple_of(every) || replay.done() == last);
+        let (done, is_due) =
+            (replay.done(), steps.is_multiple_of(every) || acknowledged.contains(&replay.done()));
         if done >= first && is_due {
             check(&replay.disk().kill(), &run, done, true, &format!("killed at step {done}"));
             for entries in [EntryOrder::Prefix, EntryOrder::AnySubset] {
@@ -239,6 +249,44 @@ fn commits_survive_a_power_cut_at_every_step() {
         Count(images),
         Rate(images, started.elapsed())
     );
+}
+
+/// The log of commits is poisoned by a sync that fails, and whole again once it was reopened: also with what held
+/// all along and was lost with the cache.
+#[test]
+fn a_poisoned_log_of_commits_is_whole_again_after_a_reopen() {
+    let cases = [FailedSync::CacheKeeps, FailedSync::CacheReverts].map(|mode| [(mode, false), (mode, true)]);
+    for (mode, is_tried) in cases.into_iter().flatten() {
+        let disk = SimDisk::new();
+        disk.record();
+        disk.set_failed_sync(mode);
+        let mut run = Run::new(disk.clone()).expect("this disk is well");
+        run.append("a", 9).expect("this disk is well");
+        let g = run.member("g", "a", false).expect("this disk is well");
+        run.commit(&g, ("g", "a"), 3, 1).expect("this disk is well");
+        run.clock.advance(Duration::from_secs(2));
+        run.broker.maintain().expect("this disk is well");
+        let mut k = run.member("k", "a", true).expect("this disk is well");
+        run.clock.advance(Duration::from_secs(2));
+        run.say("k", "a", Some(9), run.step());
+        k.poll(Duration::ZERO).expect("this disk is well");
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("__consumer_offsets"));
+        let failed = run.commit(&g, ("g", "a"), 4, 1).expect_err("its sync fails");
+        assert!(matches!(failed.kind(), ErrorKind::Io | ErrorKind::Poisoned), "{failed}");
+        if is_tried {
+            let refused = run.commit(&g, ("g", "a"), 5, 1).expect_err("it is poisoned");
+            assert_eq!(refused.kind(), ErrorKind::Poisoned, "{refused}");
+        }
+        let kept =
+            run.broker.topic("__consumer_offsets").expect("it was made").partition(0).expect("it is open");
+        kept.reopen().expect("this disk is well again");
+        run.commit(&g, ("g", "a"), 6, 1).expect("it was reopened");
+        run.acknowledge("k", true);
+        let cuts = PowerCuts::new(1).exhaustive_max(1).samples(4).torn(0);
+        for image in disk.power_cuts(&cuts).chain([disk.kill()]) {
+            check(&image, &run, run.step(), false, &format!("{mode:?}, {is_tried}"));
+        }
+    }
 }
 
 /// SEMANTICS 30: what was acknowledged is there also when any operation fails once.

@@ -22,6 +22,7 @@ mod group_kills;
 mod group_offsets;
 mod groups;
 mod groups_crash;
+mod groups_threads;
 mod honest_simulation;
 mod idle_consumers;
 mod inspection;

@@ -94,7 +94,9 @@ impl Core {
             deleted.map_err(|refusal| refusal.to_error(name.as_str()))?;
             groups.forget(&group);
         }
-        groups.store.forget_group(&name.to_arc())?.ok_or_else(|| no_group(&name))?.wait()
+        let forgotten = groups.store.forget_group(&name.to_arc());
+        groups.store.wake_waiters();
+        forgotten?.ok_or_else(|| no_group(&name))?.wait()
     }
 }
 
@@ -151,11 +153,18 @@ impl Groups {
                 places.insert(TopicPartition::new(topic.name_arc(), number));
             }
         }
+        let mut ends: BTreeMap<Arc<str>, (TopicId, Vec<Offset>)> = BTreeMap::new();
+        for topic in topics.into_values() {
+            if places.iter().any(|place| place.topic() == topic.name()) {
+                ends.insert(topic.name_arc(), (topic.id(), log_ends(&topic)));
+            }
+        }
         let mut partitions = Vec::new();
         for place in places {
-            let Ok(topic) = core.topic(place.topic()) else { continue };
-            let committed = self.store.committed(group, topic.id(), place.partition());
-            let log_end_offset = log_end(&topic, place.partition());
+            let Some((id, ends)) = ends.get(place.topic()) else { continue };
+            let committed = self.store.committed(group, *id, place.partition());
+            let at = usize::try_from(place.partition()).unwrap_or(usize::MAX);
+            let log_end_offset = ends.get(at).copied().unwrap_or_default();
             let member_id = holders.remove(&place);
             partitions.push(GroupPartition { partition: place, committed, log_end_offset, member_id });
         }
@@ -163,13 +172,13 @@ impl Groups {
     }
 }
 
-/// The end of a partition's log, without opening it; 0 of one that cannot be opened.
-fn log_end(topic: &Topic, number: u32) -> Offset {
-    let at = usize::try_from(number).unwrap_or(usize::MAX);
-    match topic.slot_stats().into_iter().nth(at) {
-        Some(SlotStats::Open(stats) | SlotStats::Resting(stats)) => stats.log_end_offset,
-        Some(SlotStats::Refused(_)) | None => Offset::ZERO,
-    }
+/// The ends of the logs of a topic, by partition, without opening any; 0 of one that cannot be opened.
+fn log_ends(topic: &Topic) -> Vec<Offset> {
+    let end = |slot| match slot {
+        SlotStats::Open(stats) | SlotStats::Resting(stats) => stats.log_end_offset,
+        SlotStats::Refused(_) => Offset::ZERO,
+    };
+    topic.slot_stats().into_iter().map(end).collect()
 }
 
 fn no_group(name: &GroupName) -> Error {

@@ -33,6 +33,9 @@ pub(super) struct Book {
     record_count: u64,
     /// Whether the log may have lost some of what is in the ledger, or have something else.
     is_doubtful: bool,
+    /// How often the log had begun anew when it was last known to have all of the ledger: a reopen may have lost
+    /// what was only written.
+    rewinds: u64,
 }
 
 /// A commit that waits for its data.
@@ -90,7 +93,8 @@ impl Book {
             }
         }
         let record_count = log.log_end_offset().since(start);
-        Ok(Self { ledger, log, held: BTreeMap::new(), record_count, is_doubtful: false })
+        let rewinds = log.rewinds();
+        Ok(Self { ledger, log, held: BTreeMap::new(), record_count, is_doubtful: false, rewinds })
     }
 
     /// Says all of these, and takes note of them.
@@ -98,10 +102,11 @@ impl Book {
     /// # Errors
     /// As [`Partition::append`]. Nothing of it holds then; what is in the log is set right by the next call.
     pub(super) fn say(&mut self, entries: Vec<Entry>, level: Durability) -> Result<Remaining> {
-        if self.is_doubtful {
+        let rewinds = self.log.rewinds();
+        if self.is_doubtful || rewinds != self.rewinds {
             let all: Vec<Entry> = self.ledger.entries().collect();
             self.append(&all, Durability::Written)?;
-            self.is_doubtful = false;
+            (self.is_doubtful, self.rewinds) = (false, rewinds);
         }
         let remaining = self.append(&entries, level).inspect_err(|_| self.is_doubtful = true)?;
         entries.into_iter().for_each(|entry| self.ledger.apply(entry));
@@ -133,7 +138,7 @@ impl Book {
                 Some(value) => Record::new(value).key(key),
                 None => Record::tombstone().key(key),
             });
-            remaining = self.log.append_for_others(level, records)?.remaining;
+            remaining = self.log.append_quietly(level, records)?.remaining;
             self.record_count += chunk.len() as u64;
         }
         Ok(remaining)

@@ -39,7 +39,9 @@ pub(super) enum Then {
 
 impl Committing {
     fn look(&self) -> Result<Step> {
-        self.store.settle()?;
+        let settled = self.store.settle();
+        self.store.wake_waiters();
+        settled?;
         if let Some(error) = self.held.iter().find_map(|(_, fate)| fate.get()) {
             return Err(error.clone());
         }

@@ -64,6 +64,7 @@ impl Group {
         self.due_at.store(nanos(inner.coordinator.next_due()), Ordering::Release);
         drop(inner);
         wakers.into_iter().for_each(std::task::Waker::wake);
+        groups.store.wake_waiters();
         result
     }
 
@@ -102,7 +103,7 @@ impl Inner {
         // Polls that had nothing to look for were noted in the seats alone.
         for (id, seat) in &self.seats {
             // One that was expelled hears of it when it polls.
-            drop(self.coordinator.progress(id, seat.presence()));
+            drop(self.coordinator.progress(id, seat.presence(now)));
         }
         self.coordinator.tick(now);
     }

@@ -120,33 +120,10 @@ impl Groups {
 impl GroupMember for Member {
     fn poll(&self) -> Result<Vec<GroupEvent>> {
         self.core.usable()?;
-        let mut life = self.life.lock();
-        life.usable()?;
-        let version = self.core.topics_version.load(Ordering::Acquire);
-        let now = self.groups.now();
-        if !self.seat.is_called() && life.topics_version == version && life.group.is_quiet(now) {
-            self.seat.work_since(now);
-            return Ok(Vec::new());
-        }
-        self.seat.answer();
-        if life.topics_version != version {
-            life.topics_version = version;
-            self.groups.follow_topics(&self.core);
-            self.resubscribe(&life)?;
-        }
-        let id = life.id.clone();
-        let polled = life.group.with(&self.groups, |coordinator, now| self.step(coordinator, &id, now));
-        match polled {
-            Ok(changes) => Ok(self.events(&mut life, Vec::new(), changes)),
-            Err(Refusal::UnknownMember) => self.join_anew(&mut life),
-            Err(refusal) => {
-                let error = refusal.to_error(&self.options.group);
-                if let Refusal::FencedInstance(_) = refusal {
-                    life.end(&error);
-                }
-                Err(error)
-            }
-        }
+        let polled = self.poll_locked(&mut self.life.lock());
+        // Where the group begins in a topic was said under the lock.
+        self.groups.store.wake_waiters();
+        polled
     }
 
     fn gave_up(&self, partitions: &[TopicPartition]) -> Pending<()> {
@@ -222,6 +199,36 @@ impl GroupMember for Member {
 }
 
 impl Member {
+    /// A poll, with the lock of this life held.
+    fn poll_locked(&self, life: &mut Life) -> Result<Vec<GroupEvent>> {
+        life.usable()?;
+        let version = self.core.topics_version.load(Ordering::Acquire);
+        let now = self.groups.now();
+        if !self.seat.is_called() && life.topics_version == version && life.group.is_quiet(now) {
+            self.seat.work_since(now);
+            return Ok(Vec::new());
+        }
+        self.seat.answer();
+        if life.topics_version != version {
+            life.topics_version = version;
+            self.groups.follow_topics(&self.core);
+            self.resubscribe(life)?;
+        }
+        let id = life.id.clone();
+        let polled = life.group.with(&self.groups, |coordinator, now| self.step(coordinator, &id, now));
+        match polled {
+            Ok(changes) => Ok(self.events(life, Vec::new(), changes)),
+            Err(Refusal::UnknownMember) => self.join_anew(life),
+            Err(refusal) => {
+                let error = refusal.to_error(&self.options.group);
+                if let Refusal::FencedInstance(_) = refusal {
+                    life.end(&error);
+                }
+                Err(error)
+            }
+        }
+    }
+
     fn step(&self, coordinator: &mut Coordinator, id: &Arc<str>, now: Duration) -> Result<Changes, Refusal> {
         if let Some(instance) = &self.options.instance_id
             && (self.seat.is_fenced() || coordinator.is_fenced(id, instance))

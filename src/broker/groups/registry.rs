@@ -85,6 +85,7 @@ impl Groups {
     /// The group of this name, which is made if it is not live.
     pub(super) fn group(&self, name: &GroupName, core: &Core) -> Result<Arc<Group>> {
         self.store.open(core)?;
+        self.store.wake_waiters();
         self.follow_topics(core);
         let topics = self.topics.lock().1.clone();
         let mut live = self.live.lock();
@@ -123,7 +124,9 @@ impl Groups {
     /// # Errors
     /// Those of the log. It is tried again.
     pub(in crate::broker) fn tidy(&self, retention: Duration) -> Result<()> {
-        self.store.tidy(self.wall_now(), retention)
+        let tidied = self.store.tidy(self.wall_now(), retention);
+        self.store.wake_waiters();
+        tidied
     }
 
     /// Lets go of groups that nobody has a handle of and that have no members.
@@ -148,6 +151,7 @@ impl Groups {
         let ids: BTreeSet<TopicId> = core.topics().iter().map(crate::Topic::id).collect();
         // What fails now is done when the broker opens the next time.
         drop(self.store.keep_topics(|id| ids.contains(&id)));
+        self.store.wake_waiters();
         for group in self.all_live() {
             group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
             // Those who subscribe by a rule of their own ask it anew.
@@ -169,6 +173,7 @@ impl Chore for Groups {
         self.follow_topics(&core);
         // Whoever waits for the commit hears of the error.
         drop(self.store.settle());
+        self.store.wake_waiters();
         if self.store.look(super::book::Book::wants_snapshot).unwrap_or_default() {
             core.upkeep.call();
         }

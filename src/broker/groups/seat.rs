@@ -74,9 +74,11 @@ impl Seat {
         self.polled_at.store(WAITING, Ordering::Release);
     }
 
-    pub(super) fn presence(&self) -> Presence {
+    /// What the member does at `now`. One that waits has made progress up to then, and is asked again when its
+    /// time from then on is over: so nobody has to tell the group that it has ended to wait.
+    pub(super) fn presence(&self, now: Duration) -> Presence {
         match self.polled_at.load(Ordering::Acquire) {
-            WAITING => Presence::Waiting,
+            WAITING => Presence::Working(now),
             since => Presence::Working(Duration::from_nanos(since)),
         }
     }

@@ -11,10 +11,11 @@ use crate::broker::core::Core;
 use crate::broker::group_member::Resume;
 use crate::group::offsets::{CommittedOffset, Entry, GroupFacts, OFFSETS_TOPIC};
 use crate::partition::Remaining;
-use crate::sync::{Bug, Goal, Mutex, MutexGuard, Pending, planted};
+use crate::sync::{AtomicBool, Bug, Goal, Mutex, MutexGuard, OnceLock, Ordering, Pending, planted};
 use crate::upkeep::Upkeep;
 use crate::{
-    Durability, Error, ErrorKind, ReadLevel, Result, Retention, Timestamp, Topic, TopicId, TopicOptions,
+    Durability, Error, ErrorKind, Partition, ReadLevel, Result, Retention, Timestamp, Topic, TopicId,
+    TopicOptions,
 };
 use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
@@ -40,6 +41,10 @@ impl Wake for Caller {
 pub(super) struct OffsetStore {
     /// Taken under the lock of a group; none until it is opened.
     book: Mutex<Option<Book>>,
+    /// The log of the book, for whoever wakes those who wait for it.
+    log: OnceLock<Partition>,
+    /// Whether anything may have been appended since they were woken.
+    has_news: AtomicBool,
     /// The line of the groups to the timers thread.
     pub(super) upkeep: Upkeep,
     /// Calls that thread when data has become durable that a commit waits for.
@@ -50,6 +55,8 @@ impl OffsetStore {
     pub(super) fn new() -> Arc<Self> {
         Arc::new_cyclic(|store: &Weak<Self>| Self {
             book: Mutex::new(None),
+            log: OnceLock::new(),
+            has_news: AtomicBool::new(false),
             upkeep: Upkeep::default(),
             caller: Waker::from(Arc::new(Caller(store.clone()))),
         })
@@ -82,8 +89,19 @@ impl OffsetStore {
         let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
         missing.extend(opened.abandoned_groups(core.home.retention_now()));
         opened.say(missing, Durability::Written)?;
+        drop(self.log.set(opened.log.clone()));
         *book = Some(opened);
+        self.has_news.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Wakes whoever waits for the log. To be called without any lock: a waker may do anything.
+    pub(super) fn wake_waiters(&self) {
+        if self.has_news.swap(false, Ordering::AcqRel)
+            && let Some(log) = self.log.get()
+        {
+            log.wake_waiters();
+        }
     }
 
     /// Opens it if it is there; says whether it is.
@@ -105,6 +123,7 @@ impl OffsetStore {
     fn with<T>(&self, work: impl FnOnce(&mut Book, &mut Context<'_>) -> Result<T>) -> Result<T> {
         let mut book: MutexGuard<'_, Option<Book>> = self.book.lock();
         let book = book.as_mut().ok_or_else(not_open)?;
+        self.has_news.store(true, Ordering::Release);
         work(book, &mut Context::from_waker(&self.caller))
     }
 
@@ -161,6 +180,7 @@ impl OffsetStore {
     /// entry if it cannot be stored now.
     pub(super) fn note(&self, entries: Vec<Entry>, level: Durability) {
         if let Some(book) = self.book.lock().as_mut() {
+            self.has_news.store(true, Ordering::Release);
             book.note(entries, level);
         }
     }

@@ -61,6 +61,30 @@ fn places(assigned: &[(TopicPartition, Resume)]) -> Vec<u32> {
     assigned.iter().map(|(place, _)| place.partition()).collect()
 }
 
+/// Waiting inside of a poll is progress, however long it takes; and it does not excuse what comes after it.
+#[test]
+fn who_has_waited_for_long_and_then_stalls_is_expelled() {
+    let clock = clock();
+    let broker = broker(&clock);
+    broker.create_topic("orders", TopicOptions::new()).expect("it is new");
+    let member = join(&broker, options("g", &["orders"]));
+    poll(&*member);
+    let count = || broker.describe_group("g").map_or(0, |group| group.members.len());
+    member.wait_begins();
+    for _ in 0..3 {
+        clock.advance(5 * MINUTE);
+        broker.maintain().expect("memory");
+        assert_eq!(count(), 1, "it waits");
+    }
+    member.wait_ends();
+    clock.advance(5 * MINUTE - Duration::from_millis(1));
+    broker.maintain().expect("memory");
+    assert_eq!(count(), 1, "its time is not yet over");
+    clock.advance(Duration::from_millis(1));
+    broker.maintain().expect("memory");
+    assert_eq!(count(), 0);
+}
+
 #[test]
 fn two_members_share_and_the_one_that_is_left_takes_over() {
     let clock = clock();

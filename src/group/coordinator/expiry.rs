@@ -1,7 +1,7 @@
 //! The two timers: is the member alive, and does it make progress?
 //!
 //! ```text
-//!     in process   poll interval, since the last poll; none while it waits inside of a poll
+//!     in process   poll interval, since the last progress: a poll, or that it was seen to wait inside of one
 //!                  the same, since it was asked to give something up
 //!     static       session, since it left
 //!     remote       session, since it was heard of; none while the coordinator owes it the answer to a join
@@ -68,7 +68,6 @@ impl InProcess {
     fn due(&self) -> Duration {
         match self.presence {
             Presence::Working(since) => since.saturating_add(self.poll_interval),
-            Presence::Waiting => Duration::MAX,
             Presence::Away(since) => since.saturating_add(self.session_timeout),
         }
     }

@@ -86,7 +86,7 @@ impl Coordinator {
             self.leader = Some(id.clone());
         }
         self.insert(id, member);
-        if !is_same || self.state == GroupState::PreparingRebalance || planted(Bug::StaticRebalances) {
+        if !is_same || self.state == GroupState::PreparingRebalance {
             self.changed(now);
         }
     }
@@ -245,7 +245,7 @@ impl Coordinator {
     /// `UnknownMember`.
     pub(crate) fn leave(&mut self, id: &Arc<str>, now: Duration) -> Result<(), Refusal> {
         let is_static = self.members.get(id).is_some_and(|member| member.instance_id.is_some());
-        if is_static {
+        if is_static && !planted(Bug::StaticLeaves) {
             self.progress(id, Presence::Away(now))?;
             self.give_up_for_absent(id);
             self.join_round_if_ready(id, now);

@@ -60,10 +60,8 @@ pub(super) struct InProcess {
 /// What a member in process does now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// It polled then, and works.
+    /// It made progress then.
     Working(Duration),
-    /// It waits for records inside of a poll: however long that takes, it makes progress.
-    Waiting,
     /// A static member that left then, and may come back.
     Away(Duration),
 }

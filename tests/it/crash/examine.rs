@@ -1,13 +1,11 @@
 //! Opening what a crash left, and looking at it.
 
 use super::history::{Crash, Found, History, Promise, offset};
+use super::subject::Subject;
+use super::tally::Tally;
 use super::workload::{Indexes, Workload, clock};
 use annals::io::{Atom, Fate, SimDisk};
-use annals::{
-    Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, RecoveryReport,
-    Timestamp,
-};
-use std::sync::Arc;
+use annals::{Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, RecordRef, Timestamp};
 use std::time::Duration;
 
 /// Opens images of one workload.
@@ -17,8 +15,105 @@ pub struct Examiner<'a> {
     pub history: &'a History,
 }
 
+/// A power cut that loses all it may, or half of it.
+pub fn power_cut(disk: &SimDisk, seed: u64, loses_all: bool) -> SimDisk {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let mut order_ends = false;
+    disk.power_cut(|atom| match atom {
+        _ if loses_all => Fate::Lost,
+        // Of the names a journal keeps the first few.
+        Atom::Entry { .. } => {
+            order_ends |= random.bool();
+            if order_ends { Fate::Lost } else { Fate::Kept }
+        }
+        _ if random.bool() => Fate::Lost,
+        _ => Fate::Kept,
+    })
+}
+
 /// How long after the crash the log is opened again.
 const AFTERWARDS: Duration = Duration::from_secs(100);
+
+impl Subject for Examiner<'_> {
+    type Promise = Promise;
+    type Found = Found;
+
+    fn promise(&self, steps: usize) -> Promise {
+        self.history.promise(steps)
+    }
+
+    fn promise_of(&self, found: &Found) -> Promise {
+        Promise::of(found)
+    }
+
+    fn check(&self, promise: &Promise, found: &Found, crash: Crash) -> Result<(), String> {
+        promise.check(found, crash)
+    }
+
+    fn recover(&self, disk: &SimDisk, salt: u64, tally: &mut Tally) -> Result<Found, String> {
+        self.spoil_indexes(disk, salt);
+        let log = self.open(disk, salt)?;
+        let found = read_all(&log, self.history)?;
+        tally.count(&log.recovery_report());
+        // It is looked at and thrown away: closing it would only cost time.
+        disk.cut_now();
+        Ok(found)
+    }
+
+    fn open_and_close(&self, disk: &SimDisk, salt: u64) -> Result<(Found, usize), String> {
+        let log = self.open(disk, salt)?;
+        let opened = disk.steps_recorded();
+        let found = read_all(&log, self.history)?;
+        log.close().map_err(|error| format!("close: {error}"))?;
+        Ok((found, opened))
+    }
+
+    fn is_examined(&self, hash: u64, every: u64) -> bool {
+        let every = match self.workload.indexes {
+            Indexes::Whole => every,
+            // Only look-ups use them.
+            _ => 4,
+        };
+        hash.is_multiple_of(every)
+    }
+
+    /// All that takes longer: reads from anywhere, look-ups by time, appends on, closes, opens again, cuts the
+    /// power. `disk` is as the crash left it; `promise` says what must hold, and `found` what an earlier open
+    /// of the same disk found.
+    fn examine(&self, disk: &SimDisk, salt: u64, found: &Found) -> Result<(), String> {
+        self.spoil_indexes(disk, salt);
+        let log = self.open(disk, salt)?;
+        let again = read_all(&log, self.history)?;
+        check_same("I18: the same disk recovered twice", found, &again)?;
+        let mut random = fastrand::Rng::with_seed(salt);
+        self.look_up(&log, found, &mut random)?;
+        let is_well = log.verify().map_err(|error| error.to_string())?;
+        if !is_well.damage.is_empty() {
+            return Err(format!("I14: what was recovered is damaged: {is_well:?}"));
+        }
+        log.close().map_err(|error| format!("close: {error}"))?;
+        self.open_twice(disk, salt, found)?;
+        self.is_fenced(disk, salt ^ 13, found)?;
+        self.append_on(disk, salt ^ 3, found, &mut random)
+    }
+
+    /// What was shown as durable must be there after a power cut that loses all it may, and after others.
+    fn cut_after_open(&self, disk: &SimDisk, salt: u64, found: &Found, cuts: u64) -> Result<(), String> {
+        let log = self.open(disk, salt)?;
+        let again = read_all(&log, self.history)?;
+        check_same("I18: the same disk recovered twice", found, &again)?;
+        let promise = Promise::of(found);
+        for cut in 0..=cuts {
+            let image = power_cut(disk, salt ^ cut, cut == 0);
+            let after = self.recover(&image, salt ^ cut << 8 ^ 5, &mut Tally::default())?;
+            promise
+                .check(&after, Crash::PowerCut)
+                .map_err(|wrong| format!("shown as durable after recovery, then lost: {wrong}"))?;
+        }
+        disk.cut_now();
+        Ok(())
+    }
+}
 
 impl Examiner<'_> {
     /// Opens the log on `disk`, which is never opened twice with the same salts.
@@ -27,17 +122,6 @@ impl Examiner<'_> {
         clock.advance(AFTERWARDS);
         let opened = self.workload.options(salt, &clock).open_in(disk.root());
         opened.map_err(|error| format!("I16: open refused: {:?}: {error}", error.kind()))
-    }
-
-    /// Opens it, and reads all of it.
-    pub fn recover(&self, disk: &SimDisk, salt: u64) -> Result<(Found, Arc<RecoveryReport>), String> {
-        self.spoil_indexes(disk, salt);
-        let log = self.open(disk, salt)?;
-        let found = read_all(&log, self.history)?;
-        let report = log.recovery_report();
-        // It is looked at and thrown away: closing it would only cost time.
-        disk.cut_now();
-        Ok((found, report))
     }
 
     fn spoil_indexes(&self, disk: &SimDisk, salt: u64) {
@@ -58,26 +142,6 @@ impl Examiner<'_> {
             };
             spoilt.expect("the file was just listed");
         }
-    }
-
-    /// All that takes longer: reads from anywhere, look-ups by time, appends on, closes, opens again, cuts the
-    /// power. `disk` is as the crash left it; `promise` says what must hold, and `found` what an earlier open
-    /// of the same disk found.
-    pub fn examine(&self, disk: &SimDisk, salt: u64, found: &Found) -> Result<(), String> {
-        self.spoil_indexes(disk, salt);
-        let log = self.open(disk, salt)?;
-        let again = read_all(&log, self.history)?;
-        check_same("I18: the same disk recovered twice", found, &again)?;
-        let mut random = fastrand::Rng::with_seed(salt);
-        self.look_up(&log, found, &mut random)?;
-        let is_well = log.verify().map_err(|error| error.to_string())?;
-        if !is_well.damage.is_empty() {
-            return Err(format!("I14: what was recovered is damaged: {is_well:?}"));
-        }
-        log.close().map_err(|error| format!("close: {error}"))?;
-        self.open_twice(disk, salt, found)?;
-        self.is_fenced(disk, salt ^ 13, found)?;
-        self.append_on(disk, salt ^ 3, found, &mut random)
     }
 
     /// Opens and closes; the second time that writes nothing.
@@ -145,34 +209,6 @@ impl Examiner<'_> {
             ));
         }
         image.cut_now();
-        Ok(())
-    }
-
-    /// What was shown as durable must be there after a power cut that loses all it may, and after others.
-    pub fn cut_after_open(&self, disk: &SimDisk, salt: u64, found: &Found, cuts: u64) -> Result<(), String> {
-        let log = self.open(disk, salt)?;
-        let again = read_all(&log, self.history)?;
-        check_same("I18: the same disk recovered twice", found, &again)?;
-        let promise = Promise::of(found);
-        for cut in 0..=cuts {
-            let mut random = fastrand::Rng::with_seed(salt ^ cut);
-            let mut order_ends = false;
-            let image = disk.power_cut(|atom| match atom {
-                _ if cut == 0 => Fate::Lost,
-                // Of the names a journal keeps the first few.
-                Atom::Entry { .. } => {
-                    order_ends |= random.bool();
-                    if order_ends { Fate::Lost } else { Fate::Kept }
-                }
-                _ if random.bool() => Fate::Lost,
-                _ => Fate::Kept,
-            });
-            let (after, _) = self.recover(&image, salt ^ cut << 8 ^ 5)?;
-            promise
-                .check(&after, Crash::PowerCut)
-                .map_err(|wrong| format!("shown as durable after recovery, then lost: {wrong}"))?;
-        }
-        disk.cut_now();
         Ok(())
     }
 

@@ -11,7 +11,8 @@
 use super::examine::{Examiner, read_all};
 use super::history::{Crash, Found, Moment, Promise, offset};
 use super::rehearsal::{Stage, is_poisoned};
-use super::tally::{Tally, hash_of, on_all_workloads};
+use super::subject::Subject;
+use super::tally::{Tally, hash_of, on_all};
 use super::workload::{Act, Workload};
 use super::workloads::WORKLOADS;
 use crate::figure;
@@ -63,7 +64,7 @@ fn after_the_failure(
     cut(stage, seed, promise, tally).map_err(|wrong| format!("the power went: {wrong}"))?;
     // The process is killed, and started again on the same cache; then the power goes.
     tally.images += 1;
-    let (found, _) = examiner.recover(&disk.kill(), seed ^ 22)?;
+    let found = examiner.recover(&disk.kill(), seed ^ 22, tally)?;
     promise.check(&found, Crash::Kill).map_err(|wrong| format!("restarted: {wrong}"))?;
     examiner
         .cut_after_open(&disk.kill(), seed ^ 22, &found, 8)
@@ -118,8 +119,7 @@ fn cut(stage: &Stage<'_>, seed: u64, promise: &Promise, tally: &mut Tally) -> Re
     for image in stage.disk.power_cuts(&PowerCuts::new(seed).exhaustive_max(4).samples(8).torn(2)) {
         tally.images += 1;
         tally.distinct += 1;
-        let (after, report) = examiner.recover(&image, seed ^ 23)?;
-        tally.count(&report);
+        let after = examiner.recover(&image, seed ^ 23, tally)?;
         promise.check(&after, Crash::PowerCut)?;
     }
     Ok(())
@@ -187,7 +187,7 @@ fn nothing_unproved_is_shown_as_durable_after_a_failed_sync() {
     let (rounds, stride) = Size::asked().pick((1, 40), (1, 1), (10, 1));
     let syncs = AtomicU64::new(0);
     let started = Instant::now();
-    let total = on_all_workloads(|workload| fail_each(workload, rounds, stride, &seed, &syncs));
+    let total = on_all(WORKLOADS, |workload| fail_each(workload, rounds, stride, &seed, &syncs));
     let rate = Rate(total.images, started.elapsed());
     figure!(
         "T4 failed syncs: {} workloads, {} syncs failed, {total}, 0 violations, {rate}",

@@ -16,14 +16,15 @@
 //! poisoned log acknowledges nothing (I15); it opens (I16); and what was recovered is recovered again, the
 //! second time without a write (I18).
 
-mod examine;
+pub mod examine;
 mod failed_syncs;
-mod history;
+pub mod history;
 mod interlude;
 mod mended;
-mod nested;
-mod power_cuts;
+pub mod nested;
+pub mod power_cuts;
 mod rehearsal;
-mod tally;
+pub mod subject;
+pub mod tally;
 mod workload;
 mod workloads;

@@ -6,14 +6,15 @@
 //! ```
 
 use super::examine::Examiner;
-use super::history::{Crash, Found, Promise};
-use super::rehearsal::{Rehearsal, rehearse};
-use super::tally::{Tally, hash_of, on_all_workloads};
+use super::history::Crash;
+use super::rehearsal::rehearse;
+use super::subject::Subject;
+use super::tally::{Tally, hash_of, on_all};
 use super::workload::Workload;
 use super::workloads::WORKLOADS;
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
-use annals::io::{EntryOrder, PowerCuts, SimDisk};
+use annals::io::{EntryOrder, PowerCuts, Recording, SimDisk};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
@@ -21,26 +22,26 @@ use std::time::Instant;
 const DEPTH_MAX: u32 = 3;
 
 /// What the nested crashes of one performance go through.
-struct Nest<'a> {
-    examiner: Examiner<'a>,
+pub struct Nest<S: Subject> {
+    subject: S,
     random: fastrand::Rng,
     seed: u64,
     /// Disks whose recovery has been crashed.
     crashed: HashSet<u64>,
-    known: HashMap<u64, Found>,
-    tally: Tally,
+    known: HashMap<u64, S::Found>,
+    pub tally: Tally,
     thoroughness: Thoroughness,
 }
 
 /// How much of each performance is gone through.
 #[derive(Clone, Copy, Debug)]
-struct Thoroughness {
+pub struct Thoroughness {
     /// How many first crashes there are.
-    points: usize,
+    pub points: usize,
     /// One step of a recovery in so many is a crash point.
-    stride: usize,
+    pub stride: usize,
     /// Images of each workload; it is performed anew, with other chance, until there are so many.
-    images: u64,
+    pub images: u64,
 }
 
 impl Thoroughness {
@@ -52,18 +53,24 @@ impl Thoroughness {
     }
 }
 
-impl Nest<'_> {
+impl<S: Subject> Nest<S> {
+    pub fn new(subject: S, thoroughness: Thoroughness, seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        let (crashed, known, tally) = (HashSet::new(), HashMap::new(), Tally::default());
+        Self { subject, random, seed, crashed, known, tally, thoroughness }
+    }
+
     /// Crashes the workload at random steps, and then what recovers from that at each.
-    fn crash_anywhere(&mut self, rehearsal: &Rehearsal) -> Result<(), String> {
-        let steps = rehearsal.recording.steps().len();
+    pub fn crash_anywhere(&mut self, recording: &Recording) -> Result<(), String> {
+        let steps = recording.steps().len();
         let mut points: Vec<usize> = (0..=steps).collect();
         self.random.shuffle(&mut points);
         points.truncate(self.thoroughness.points);
         points.sort_unstable();
-        let mut replay = rehearsal.recording.replay();
+        let mut replay = recording.replay();
         for point in points {
             while replay.done() < point && replay.advance() {}
-            let promise = self.examiner.history.promise(point);
+            let promise = self.subject.promise(point);
             let inside = replay.upcoming().map_or(0, |step| step.bytes());
             let disk = match inside {
                 2.. if self.random.bool() => replay.disk_inside(self.random.usize(1..inside)),
@@ -83,7 +90,7 @@ impl Nest<'_> {
     }
 
     /// Opens `disk` and crashes that at each step.
-    fn nest(&mut self, disk: &SimDisk, promise: &Promise, crash: Crash, depth: u32) -> Result<(), String> {
+    fn nest(&mut self, disk: &SimDisk, promise: &S::Promise, crash: Crash, depth: u32) -> Result<(), String> {
         let hash = disk.content_hash();
         if !self.crashed.insert(hash ^ u64::from(crash == Crash::Kill)) {
             return Ok(());
@@ -91,11 +98,8 @@ impl Nest<'_> {
         let salt = hash ^ self.seed;
         let copy = disk.kill();
         copy.record();
-        let log = self.examiner.open(&copy, salt)?;
-        let opened = copy.steps_recorded();
-        let found = super::examine::read_all(&log, self.examiner.history)?;
-        promise.check(&found, crash)?;
-        log.close().map_err(|error| format!("close: {error}"))?;
+        let (found, opened) = self.subject.open_and_close(&copy, salt)?;
+        self.subject.check(promise, &found, crash)?;
         let recording = copy.recording();
         let mut replay = recording.replay();
         let stride = self.thoroughness.stride;
@@ -107,7 +111,8 @@ impl Nest<'_> {
                 continue;
             }
             // Once it is open, what it shows is a promise of its own.
-            let promise = if replay.done() >= opened { Promise::of(&found) } else { *promise };
+            let shown = replay.done() >= opened;
+            let promise = if shown { self.subject.promise_of(&found) } else { promise.clone() };
             self.crash_inside(&replay.disk(), &promise, crash, depth).map_err(|wrong| {
                 let step = replay.upcoming().map(|step| (step.op(), step.path(), step.bytes()));
                 format!(
@@ -129,7 +134,7 @@ impl Nest<'_> {
     fn crash_inside(
         &mut self,
         disk: &SimDisk,
-        promise: &Promise,
+        promise: &S::Promise,
         before: Crash,
         depth: u32,
     ) -> Result<(), String> {
@@ -146,23 +151,28 @@ impl Nest<'_> {
         Ok(())
     }
 
-    fn check(&mut self, image: &SimDisk, promise: &Promise, crash: Crash, depth: u32) -> Result<(), String> {
+    fn check(
+        &mut self,
+        image: &SimDisk,
+        promise: &S::Promise,
+        crash: Crash,
+        depth: u32,
+    ) -> Result<(), String> {
         self.tally.images += 1;
         let hash = image.content_hash();
         // Most of what follows a crash in the last recovery is the same again.
         let goes_deeper = depth + 1 < DEPTH_MAX && self.random.u8(0..16) == 0;
         let copy = goes_deeper.then(|| image.kill());
         let found = match self.known.get(&hash) {
-            Some(found) => *found,
+            Some(found) => found.clone(),
             None => {
-                let (found, report) = self.examiner.recover(image, hash ^ self.seed)?;
+                let found = self.subject.recover(image, hash ^ self.seed, &mut self.tally)?;
                 self.tally.distinct += 1;
-                self.tally.count(&report);
-                self.known.insert(hash, found);
+                self.known.insert(hash, found.clone());
                 found
             }
         };
-        promise.check(&found, crash)?;
+        self.subject.check(promise, &found, crash)?;
         match copy {
             Some(copy) => self.nest(&copy, promise, crash, depth + 1),
             None => Ok(()),
@@ -176,17 +186,9 @@ fn nest_workload(workload: &Workload, thoroughness: Thoroughness, seed: &Seed) -
     while tally.images < thoroughness.images {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
         let rehearsal = rehearse(workload, seed);
-        let examiner = Examiner { workload, history: &rehearsal.history };
-        let mut nest = Nest {
-            examiner,
-            random: fastrand::Rng::with_seed(seed),
-            seed,
-            crashed: HashSet::new(),
-            known: HashMap::new(),
-            tally: Tally::default(),
-            thoroughness,
-        };
-        nest.crash_anywhere(&rehearsal).map_err(|wrong| format!("round {round}: {wrong}"))?;
+        let subject = Examiner { workload, history: &rehearsal.history };
+        let mut nest = Nest::new(subject, thoroughness, seed);
+        nest.crash_anywhere(&rehearsal.recording).map_err(|wrong| format!("round {round}: {wrong}"))?;
         tally.add(&nest.tally);
         round += 1;
     }
@@ -198,7 +200,7 @@ fn a_crash_in_recovery_loses_nothing_either() {
     let seed = Seed::of("T2 nested crashes");
     let thoroughness = Thoroughness::of(Size::asked());
     let started = Instant::now();
-    let total = on_all_workloads(|workload| nest_workload(workload, thoroughness, &seed));
+    let total = on_all(WORKLOADS, |workload| nest_workload(workload, thoroughness, &seed));
     assert!(total.met_all(), "a row of the table was never met: {total}");
     let rate = Rate(total.images, started.elapsed());
     figure!(

@@ -1,32 +1,33 @@
 //! T1: every step of every workload is a crash point, and bytes inside of writes.
 
 use super::examine::Examiner;
-use super::history::{Crash, Found, Promise};
-use super::rehearsal::{Rehearsal, rehearse};
-use super::tally::{Tally, hash_of, on_all_workloads};
-use super::workload::{Indexes, Workload};
+use super::history::Crash;
+use super::rehearsal::rehearse;
+use super::subject::Subject;
+use super::tally::{Tally, hash_of, on_all};
+use super::workload::Workload;
 use super::workloads::WORKLOADS;
 use crate::figure;
 use crate::proof::{Rate, Seed, Size};
-use annals::io::{EntryOrder, Images, PowerCuts, Replay, SimDisk};
+use annals::io::{EntryOrder, Images, PowerCuts, Recording, Replay, SimDisk};
 use std::collections::HashMap;
 use std::time::Instant;
 
 /// How thoroughly the crashes at one point are gone through.
 #[derive(Clone, Copy, Debug)]
-struct Depth {
+pub struct Depth {
     /// One step in so many is a crash point.
-    stride: usize,
+    pub stride: usize,
     /// Up to how many atoms all subsets are tried.
-    exhaustive_max: usize,
-    samples: usize,
-    torn: usize,
+    pub exhaustive_max: usize,
+    pub samples: usize,
+    pub torn: usize,
     /// At how many bytes inside a write the crash falls; all where there are no more.
-    insides: usize,
+    pub insides: usize,
     /// One in so many distinct images is examined at length.
-    examine_every: u64,
+    pub examine_every: u64,
     /// Distinct images of each workload; it is performed anew, with other chance, until there are so many.
-    distinct: u64,
+    pub distinct: u64,
 }
 
 impl Depth {
@@ -63,25 +64,24 @@ impl Depth {
 }
 
 /// Crashes one performance of a workload everywhere.
-struct Crasher<'a> {
-    examiner: Examiner<'a>,
+pub struct Crasher<S: Subject> {
+    subject: S,
     depth: Depth,
     seed: u64,
     random: fastrand::Rng,
     /// What was found on disks that had been seen before.
-    known: HashMap<u64, Found>,
-    tally: Tally,
+    known: HashMap<u64, S::Found>,
+    pub tally: Tally,
 }
 
-impl<'a> Crasher<'a> {
-    fn new(workload: &'a Workload, rehearsal: &'a Rehearsal, depth: Depth, seed: u64) -> Self {
-        let examiner = Examiner { workload, history: &rehearsal.history };
+impl<S: Subject> Crasher<S> {
+    pub fn new(subject: S, depth: Depth, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { examiner, depth, seed, random, known: HashMap::new(), tally: Tally::default() }
+        Self { subject, depth, seed, random, known: HashMap::new(), tally: Tally::default() }
     }
 
-    fn crash_everywhere(&mut self, rehearsal: &Rehearsal) -> Result<(), String> {
-        let mut replay = rehearsal.recording.replay();
+    pub fn crash_everywhere(&mut self, recording: &Recording) -> Result<(), String> {
+        let mut replay = recording.replay();
         let phase = self.random.usize(0..self.depth.stride);
         loop {
             if (replay.done() + phase).is_multiple_of(self.depth.stride) {
@@ -98,7 +98,7 @@ impl<'a> Crasher<'a> {
 
     /// Crashes before the next step, and inside of it.
     fn crash_at(&mut self, replay: &Replay) -> Result<(), String> {
-        let promise = self.examiner.history.promise(replay.done());
+        let promise = self.subject.promise(replay.done());
         let cuts = PowerCuts::new(self.random.u64(..))
             .exhaustive_max(self.depth.exhaustive_max)
             .samples(self.depth.samples)
@@ -113,7 +113,7 @@ impl<'a> Crasher<'a> {
         Ok(())
     }
 
-    fn crash(&mut self, disk: &SimDisk, promise: &Promise, cuts: &PowerCuts) -> Result<(), String> {
+    fn crash(&mut self, disk: &SimDisk, promise: &S::Promise, cuts: &PowerCuts) -> Result<(), String> {
         self.tally.crash_points += 1;
         self.check(&disk.kill(), promise, Crash::Kill).map_err(|wrong| format!("{wrong}\nkilled"))?;
         for order in [EntryOrder::Prefix, EntryOrder::AnySubset] {
@@ -126,43 +126,33 @@ impl<'a> Crasher<'a> {
     }
 
     /// Opens one image, unless its like has been opened, and compares what is found with the promise.
-    fn check(&mut self, image: &SimDisk, promise: &Promise, crash: Crash) -> Result<(), String> {
+    fn check(&mut self, image: &SimDisk, promise: &S::Promise, crash: Crash) -> Result<(), String> {
         self.tally.images += 1;
         let hash = image.content_hash();
-        let known = self.known.get(&hash).copied();
+        let known = self.known.get(&hash).cloned();
         let is_new = known.is_none();
         let salt = hash ^ self.seed;
-        let copy =
-            if crash == Crash::Kill || self.is_examined(hash) && is_new { Some(image.kill()) } else { None };
+        let is_examined = is_new && self.subject.is_examined(hash, self.depth.examine_every);
+        let copy = if crash == Crash::Kill || is_examined { Some(image.kill()) } else { None };
         let found = match known {
             Some(found) => found,
             None => {
-                let (found, report) = self.examiner.recover(image, salt)?;
+                let found = self.subject.recover(image, salt, &mut self.tally)?;
                 self.tally.distinct += 1;
-                self.tally.count(&report);
-                self.known.insert(hash, found);
+                self.known.insert(hash, found.clone());
                 found
             }
         };
-        promise.check(&found, crash)?;
+        self.subject.check(promise, &found, crash)?;
         let Some(copy) = copy else { return Ok(()) };
         if crash == Crash::Kill {
-            self.examiner.cut_after_open(&copy.kill(), salt ^ 7, &found, 2)?;
+            self.subject.cut_after_open(&copy.kill(), salt ^ 7, &found, 2)?;
         }
-        if self.is_examined(hash) && is_new {
+        if is_examined {
             self.tally.examined += 1;
-            self.examiner.examine(&copy, salt ^ 11, &found)?;
+            self.subject.examine(&copy, salt ^ 11, &found)?;
         }
         Ok(())
-    }
-
-    fn is_examined(&self, hash: u64) -> bool {
-        let every = match self.examiner.workload.indexes {
-            Indexes::Whole => self.depth.examine_every,
-            // Only look-ups use them.
-            _ => 4,
-        };
-        hash.is_multiple_of(every)
     }
 }
 
@@ -185,8 +175,9 @@ fn crash_workload(workload: &Workload, depth: Depth, seed: &Seed) -> Result<Tall
     while tally.distinct < depth.distinct {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
         let rehearsal = rehearse(workload, seed);
-        let mut crasher = Crasher::new(workload, &rehearsal, depth, seed);
-        crasher.crash_everywhere(&rehearsal).map_err(|wrong| format!("round {round}: {wrong}"))?;
+        let subject = Examiner { workload, history: &rehearsal.history };
+        let mut crasher = Crasher::new(subject, depth, seed);
+        crasher.crash_everywhere(&rehearsal.recording).map_err(|wrong| format!("round {round}: {wrong}"))?;
         tally.add(&crasher.tally);
         round += 1;
     }
@@ -198,7 +189,7 @@ fn what_was_acknowledged_survives_a_crash_at_any_step() {
     let seed = Seed::of("T1 power cuts");
     let depth = Depth::of(Size::asked());
     let started = Instant::now();
-    let total = on_all_workloads(|workload| crash_workload(workload, depth, &seed));
+    let total = on_all(WORKLOADS, |workload| crash_workload(workload, depth, &seed));
     assert!(total.met_all(), "a row of the table was never met: {total}");
     let rate = Rate(total.images, started.elapsed());
     figure!("T1 power cuts: {} workloads, {total}, 0 violations, {rate}", WORKLOADS.len());

@@ -1,7 +1,6 @@
 //! What was tried, and what was found.
 
-use super::workload::Workload;
-use super::workloads::WORKLOADS;
+use super::subject::Script;
 use crate::proof::Count;
 use annals::{RecoveryOutcome, RecoveryReport};
 use std::fmt;
@@ -13,10 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const THREADS: usize = 2;
 
 /// Runs `work` on every workload and adds up what was tried. Panics when any went wrong, with all that did.
-pub fn on_all_workloads(work: impl Fn(&Workload) -> Result<Tally, String> + Sync) -> Tally {
+pub fn on_all<W: Script>(scripts: &[W], work: impl Fn(&W) -> Result<Tally, String> + Sync) -> Tally {
     let asked = std::env::var("ANNALS_WORKLOAD").unwrap_or_default();
-    let workloads: Vec<&Workload> =
-        WORKLOADS.iter().filter(|workload| workload.name.contains(&asked)).collect();
+    let workloads: Vec<&W> = scripts.iter().filter(|script| script.name().contains(&asked)).collect();
     let (total, wrong) = (Mutex::new(Tally::default()), Mutex::new(Vec::new()));
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -26,10 +24,10 @@ pub fn on_all_workloads(work: impl Fn(&Workload) -> Result<Tally, String> + Sync
                     match catch_unwind(AssertUnwindSafe(|| work(workload))) {
                         Ok(Ok(tally)) => total.lock().expect("nobody panics here").add(&tally),
                         Ok(Err(text)) => {
-                            wrong.lock().expect("nobody panics here").push((workload.name, text))
+                            wrong.lock().expect("nobody panics here").push((workload.name(), text))
                         }
                         Err(_) => {
-                            wrong.lock().expect("nobody panics here").push((workload.name, "panic".into()))
+                            wrong.lock().expect("nobody panics here").push((workload.name(), "panic".into()))
                         }
                     }
                 }

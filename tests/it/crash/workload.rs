@@ -1,5 +1,6 @@
 //! A workload: how a partition is set up, and what is done to it, by weight.
 
+use super::subject::Script;
 use annals::clock::ManualClock;
 use annals::io::Maps;
 use annals::{
@@ -75,6 +76,12 @@ pub struct Workload {
     pub mix: &'static [(u32, Act)],
     /// How many acts there are.
     pub length: usize,
+}
+
+impl Script for Workload {
+    fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 impl Workload {

@@ -2,6 +2,7 @@
 
 use super::{assert_buffer_is_empty, values};
 use crate::proof::Size;
+use annals::io::{Op, SimDisk};
 use annals::{
     Broker, ErrorKind, OnFullBuffer, Producer, ProducerOptions, Receipt, Record, SendDurability, Topic,
     TopicOptions,
@@ -219,6 +220,31 @@ fn partitions_that_are_added_while_threads_send_are_used() {
                 broker.ensure_topic("t", TopicOptions::new().partitions(count)).expect("one more");
             }
         });
+    });
+}
+
+#[test]
+fn what_lingers_behind_a_batch_that_is_being_written_comes_out_by_itself() {
+    ends("linger behind others", || {
+        let disk = SimDisk::new();
+        let broker = Broker::options().open_in(disk.root()).expect("an empty disk can be opened");
+        let topic = broker.create_topic("t", TopicOptions::new()).expect("room");
+        let producer = broker.producer().linger(Duration::from_millis(1)).batch_bytes(1_024);
+        let producer = producer.durability(SendDurability::Written).build().expect("right options");
+        // So long does a store take that the others have staged what they have by then: a large record, which fills
+        // a batch and does not linger, and behind it a small one, which does.
+        disk.set_latency(Op::Store, Duration::from_millis(5));
+        let send = |len| producer.send(&topic, Record::new(&vec![0; len])).expect("there is room");
+        for _ in 0..Size::asked().pick(5, 50, 500) {
+            thread::scope(|scope| {
+                scope.spawn(|| send(2_000).wait().expect("the disk works"));
+                thread::sleep(Duration::from_millis(1));
+                scope.spawn(|| {
+                    let receipts = [2_000, 10].map(send);
+                    receipts.into_iter().for_each(|receipt| drop(receipt.wait().expect("the disk works")));
+                });
+            });
+        }
     });
 }
 

@@ -459,6 +459,7 @@ fn a_static_member_comes_back_without_a_rebalance() {
     drop(members.pop());
     shop.clock.advance(20 * SECOND);
     shop.broker.maintain().expect("nothing fails");
+    round(&mut members);
     members.push(fixed("right").build().expect("it is known"));
     round(&mut members);
     assert_eq!((partitions(&members[1]), heard.take()), (before, Vec::new()));

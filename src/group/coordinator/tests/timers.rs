@@ -26,10 +26,12 @@ fn a_member_that_waits_for_records_makes_progress() {
     let mut group = group();
     group.join(newcomer("a", &["t"]), SECOND).expect("it may");
     poll(&mut group, "a", SECOND);
-    group.progress("a", Presence::Waiting).expect("it is a member");
-    assert_eq!(group.next_due(), Duration::MAX);
-    group.tick(1_000 * INTERVAL);
-    assert_eq!(held(&group, "a"), [0, 1, 2, 3]);
+    for round in 1..10 {
+        group.progress("a", Presence::Working(round * INTERVAL)).expect("it is a member");
+        group.tick(round * INTERVAL + SECOND);
+        assert_eq!(held(&group, "a"), [0, 1, 2, 3]);
+    }
+    assert_eq!(group.next_due(), 10 * INTERVAL);
 }
 
 #[test]
