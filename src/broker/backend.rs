@@ -14,13 +14,13 @@ use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
-use crate::sync::Pending;
+use crate::sync::{Pending, Ticket};
 use crate::topic::{Extent, TopicSettings};
 use crate::upkeep::Chore;
 use crate::{Durability, Maintenance, Offset, ReadLevel, Records, Result, TimedOffset, Timestamp, TopicId};
 use std::fmt;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// Where handles find topics.
 pub(crate) trait Backend: fmt::Debug + Send + Sync {
@@ -42,6 +42,16 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// Grows whenever a topic is created or deleted or is given partitions: who subscribes to names that do not
     /// exist yet looks anew when it has changed.
     fn topics_version(&self) -> u64;
+
+    /// # Errors
+    /// `Closed` when it is.
+    fn usable(&self) -> Result<()>;
+
+    /// Has `waker` woken when it is closed. Whoever enrolls looks at [`Backend::usable`] after that.
+    fn await_close(&self, waker: Waker) -> Ticket;
+
+    /// Waits for that no longer.
+    fn leave_close(&self, ticket: Ticket);
 
     /// Where time comes from.
     fn clock(&self) -> &Arc<dyn Clock>;

@@ -3,7 +3,7 @@
 use super::groups::Groups;
 use super::guests::Guests;
 use super::report::BrokerReport;
-use crate::sync::{AtomicBool, AtomicU64, OnceLock, Ordering, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Gate, OnceLock, Ordering, RwLock};
 use crate::topic::home::Home;
 use crate::topic::name::TopicName;
 use crate::topic::{Topic, TopicSettings};
@@ -37,6 +37,8 @@ pub(crate) struct Core {
     /// Made when the first is asked for.
     pub(super) groups: OnceLock<Arc<Groups>>,
     pub(super) is_closed: AtomicBool,
+    /// 1 once it is closed, and those who wait for that.
+    pub(super) closing: Gate,
 }
 
 impl Core {
@@ -87,6 +89,8 @@ impl Core {
         if self.is_closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        self.closing.store(1);
+        self.closing.wake();
         self.guests.dismiss();
         self.upkeep.stop();
         // Changes of topics that are under way come to their end first.

@@ -6,7 +6,7 @@ use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
-use crate::sync::{Ordering, Pending};
+use crate::sync::{Ordering, Pending, Ticket};
 use crate::topic::name::TopicName;
 use crate::topic::{Extent, Topic, TopicSettings, Watch};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     TopicId,
 };
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 impl Backend for Core {
     fn topic_id(&self, name: &str) -> Result<TopicId> {
@@ -34,6 +34,18 @@ impl Backend for Core {
 
     fn topics_version(&self) -> u64 {
         self.topics_version.load(Ordering::Acquire)
+    }
+
+    fn usable(&self) -> Result<()> {
+        Core::usable(self)
+    }
+
+    fn await_close(&self, waker: Waker) -> Ticket {
+        self.closing.enroll(1, waker)
+    }
+
+    fn leave_close(&self, ticket: Ticket) {
+        self.closing.leave(ticket);
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {

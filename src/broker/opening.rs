@@ -12,7 +12,7 @@ use super::report::BrokerReport;
 use crate::io::{Dir, Entry, EntryKind};
 use crate::partition::manifest::MANIFEST;
 use crate::partition::{Shedder, take_lock};
-use crate::sync::{AtomicBool, AtomicU64, OnceLock, RwLock};
+use crate::sync::{AtomicBool, AtomicU64, Gate, OnceLock, RwLock};
 use crate::topic::catalog::{CATALOG_NEW, Catalog, CatalogFile, CatalogReport, TopicEntry};
 use crate::topic::home::{Home, OpenCatalog};
 use crate::topic::name::TopicName;
@@ -54,6 +54,7 @@ impl Broker {
             offsets_retention: options.offsets_retention,
             groups: OnceLock::new(),
             is_closed: AtomicBool::new(false),
+            closing: Gate::default(),
         };
         core.clear_unfinished(&mut report)?;
         core.open_topics(&mut report)?;

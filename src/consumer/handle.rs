@@ -1,6 +1,7 @@
 //! The handle that users hold.
 
 use super::alarm::Alarm;
+use super::closing::Closing;
 use super::group_options::GroupOptions;
 use super::lanes::Lanes;
 use super::limits::Limits;
@@ -84,6 +85,7 @@ pub struct Consumer {
     limits: Limits,
     resets: Resets,
     maintenance: Maintenance,
+    closing: Closing,
     /// Of a member of a group.
     pub(super) membership: Option<Membership>,
 }
@@ -92,6 +94,7 @@ impl Consumer {
     pub(super) fn new(options: ConsumerOptions, wanted: Option<Wanted>) -> Result<Self> {
         let backend = options.backend;
         let bell = Arc::new(Bell::default());
+        let closing = Closing::new(&backend, &bell)?;
         let mut lanes = Lanes::new(&bell, options.read_level);
         for place in options.assigned {
             let topic = backend.topic(place.topic())?;
@@ -102,7 +105,7 @@ impl Consumer {
             Some(wanted) => Some(join(backend, options.group, (wanted, options.start_at), &bell)?),
             None => None,
         };
-        Ok(Self { bell, lanes, limits, resets, maintenance, membership })
+        Ok(Self { bell, lanes, limits, resets, maintenance, closing, membership })
     }
 
     /// The records that come next, waiting for the first of them, at most `timeout`; none when the time is up. With
@@ -174,6 +177,7 @@ impl Consumer {
             if self.hear(&rung) {
                 return Ok(Some(ConsumerRecords::default()));
             }
+            self.closing.check()?;
             if let Some(membership) = &mut self.membership {
                 membership.step(&mut self.lanes)?;
             }

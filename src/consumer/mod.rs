@@ -12,6 +12,7 @@
 
 mod alarm;
 mod auto_commit;
+mod closing;
 mod commit;
 mod group_options;
 mod handle;

@@ -240,7 +240,7 @@ fn records_and_commits_survive_an_accident_at_every_step() {
     let size = Size::asked();
     let started = Instant::now();
     let (mut images, mut steps) = (0, 0_u64);
-    for case in 0..size.pick(2, 6, 40) {
+    for case in 0..size.pick(2, 6, 12) {
         let disk = SimDisk::new();
         disk.record();
         let (ledger, _open) = run(&disk, seed.rng(case), size.pick(40, 120, 250)).expect("this disk is well");

@@ -1,23 +1,22 @@
 //! Consumers that wait cost nothing, however many: processor time, wake-ups and descriptors of a process that does
 //! nothing else; and how long it takes to wake one of them.
 
-use crate::basics::tempdir;
 use crate::figure;
+use crate::many_partitions::quick_disk;
 use crate::proof::{Count, Size, skip, under_memory_checker};
-use annals::{Broker, Consumer, Durability, Partition, ReadLevel, Record, Topic, TopicOptions};
+use annals::{Broker, Consumer, Durability, ReadLevel, Record, Topic, TopicOptions};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Says to a process of its own which directory it is to open.
 const CHILD: &str = "ANNALS_IDLE_CONSUMERS";
 /// How long a sleeper may take to wake.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How many of the sleepers are woken.
+const WOKEN: usize = 20;
 /// A process of a thousand threads needs little of each.
 const STACK_BYTES: usize = 128 << 10;
 
@@ -27,7 +26,7 @@ fn waiting_consumers_cost_nothing() {
     if !cfg!(target_os = "linux") {
         return skip("idle consumers: processor time and wake-ups are counted on Linux");
     }
-    let dir = tempdir();
+    let dir = quick_disk();
     let own = std::env::current_exe().expect("this is a test binary");
     let mut child = std::process::Command::new(own);
     child.args(["--exact", "idle_consumers::asleep_in_a_process_of_its_own", "--nocapture"]);
@@ -45,12 +44,10 @@ fn asleep_in_a_process_of_its_own() {
     let (count, window) = Size::asked().pick((100, 1), (1_000, 10), (1_000, 10));
     let options = Broker::options().durability(Durability::Written);
     let broker = options.open(&dir).expect("there is room");
-    let topics: Vec<Topic> = (0..count)
-        .map(|number| {
-            broker.create_topic(&format!("topic-{number}"), TopicOptions::new()).expect("there is room")
-        })
-        .collect();
-    let sleepers = Sleepers::start(&broker, &topics);
+    let topics = make_topics(&broker, count);
+    let sleepers = Sleepers::start(&broker, &topics, |number| {
+        if number.is_multiple_of(2) { ReadLevel::Written } else { ReadLevel::Durable }
+    });
     // They fall asleep, and whatever opening the broker has left is done.
     thread::sleep(Duration::from_millis(500));
 
@@ -64,7 +61,7 @@ fn asleep_in_a_process_of_its_own() {
     figure!(
         "{} waiting consumers on as many topics, half of them in groups: {} us of processor time and {woken} wake-ups in {window} s; {open} \
          partitions open, {descriptors} descriptors",
-        Count(count),
+        Count(count as u64),
         used.as_micros()
     );
     // A few of the broker's own threads, by their own clocks; a loop of polls would be thousands.
@@ -74,9 +71,21 @@ fn asleep_in_a_process_of_its_own() {
     }
     assert!(open <= 1, "sleepers keep no partition open; but the log of commits is");
 
-    sleepers.wake_some(&topics);
-    broker.close().expect("nothing fails");
-    sleepers.end();
+    sleepers.wake_some(&topics, ReadLevel::Written, count);
+    // Where syncs take no time, so that what is measured is the waking.
+    let memory = Broker::options().open_in_memory().expect("memory can be had");
+    let quick = make_topics(&memory, WOKEN);
+    let others = Sleepers::start(&memory, &quick, |_| ReadLevel::Durable);
+    others.wake_some(&quick, ReadLevel::Durable, count);
+    for (broker, sleepers) in [(broker, sleepers), (memory, others)] {
+        broker.close().expect("nothing fails");
+        sleepers.end();
+    }
+}
+
+fn make_topics(broker: &Broker, count: usize) -> Vec<Topic> {
+    let make = |number| broker.create_topic(&format!("topic-{number}"), TopicOptions::new());
+    (0..count).map(|number| make(number).expect("there is room")).collect()
 }
 
 /// Threads that sleep in polls, one for each topic: at each read level, alone and in groups, in turn.
@@ -84,6 +93,8 @@ struct Sleepers {
     threads: Vec<thread::JoinHandle<()>>,
     /// Who was woken, and when its poll returned.
     returned: Receiver<(usize, Instant)>,
+    /// What the consumer of a topic sees.
+    level_of: fn(usize) -> ReadLevel,
 }
 
 /// Whether the consumer of topic `number` is the only member of a group of its own, which commits by itself.
@@ -91,13 +102,8 @@ fn is_member(number: usize) -> bool {
     number % 4 > 1
 }
 
-/// What the consumer of topic `number` sees.
-fn level_of(number: usize) -> ReadLevel {
-    if number.is_multiple_of(2) { ReadLevel::Written } else { ReadLevel::Durable }
-}
-
 impl Sleepers {
-    fn start(broker: &Broker, topics: &[Topic]) -> Self {
+    fn start(broker: &Broker, topics: &[Topic], level_of: fn(usize) -> ReadLevel) -> Self {
         let (report, returned) = channel();
         let start = |(number, topic): (usize, &Topic)| {
             let options = broker.consumer().read_level(level_of(number));
@@ -113,38 +119,34 @@ impl Sleepers {
             thread.spawn(move || sleep(consumer, number, &report)).expect("threads can be had")
         };
         let threads = topics.iter().enumerate().map(start).collect();
-        Self { threads, returned }
+        Self { threads, returned, level_of }
     }
 
-    /// Wakes a few of them again and again, and says how long that takes.
-    fn wake_some(&self, topics: &[Topic]) {
+    /// Wakes a few of those at `level` again and again, one of `count`, and says how long that takes: from before
+    /// the call that stores and publishes a record.
+    fn wake_some(&self, topics: &[Topic], level: ReadLevel, count: usize) {
         let rounds = Size::asked().pick(5, 250, 1_000);
-        let mut taken: BTreeMap<(ReadLevel, bool), Vec<Duration>> = BTreeMap::new();
+        let durability = if level == ReadLevel::Durable { Durability::Durable } else { Durability::Written };
+        let mut taken: BTreeMap<bool, Vec<Duration>> = BTreeMap::new();
         for round in 0..rounds {
-            for (number, topic) in topics.iter().enumerate().take(20) {
+            let woken = topics.iter().enumerate().filter(|(number, _)| (self.level_of)(*number) == level);
+            for (number, topic) in woken.take(WOKEN) {
                 let log = topic.partition(0).expect("it is there");
                 let called = Instant::now();
-                let appended = log.append_with(Durability::Written, [Record::new("a")]);
-                let published = match level_of(number) {
-                    ReadLevel::Durable => Probe::published(&log),
-                    // Within the call.
-                    _ => called,
-                };
-                appended.wait().expect("there is room");
+                log.append_with(durability, [Record::new("a")]).wait().expect("there is room");
                 let (woken, returned) = self.returned.recv_timeout(PATIENCE).expect("it was woken");
                 assert_eq!(woken, number, "nobody else was");
                 if round > 0 {
-                    let taken = taken.entry((level_of(number), is_member(number))).or_default();
-                    taken.push(returned.saturating_duration_since(published));
+                    taken.entry(is_member(number)).or_default().push(returned.duration_since(called));
                 }
             }
         }
-        for ((level, is_member), taken) in &mut taken {
+        for (is_member, taken) in &mut taken {
             taken.sort();
             let at = |part: usize| taken[(taken.len() * part / 100).min(taken.len() - 1)].as_micros();
             figure!(
                 "waking one of {} waiting consumers, {}, {level:?}: p50 {} us, p99 {} us of {} wakes",
-                Count(topics.len() as u64),
+                Count(count as u64),
                 if *is_member { "a member of a group" } else { "assigned by hand" },
                 at(50),
                 at(99),
@@ -155,30 +157,6 @@ impl Sleepers {
 
     fn end(self) {
         self.threads.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
-    }
-}
-
-/// Stamps the moment at which it is woken, which happens within the publication.
-struct Probe(OnceLock<Instant>, Thread);
-
-impl Wake for Probe {
-    fn wake(self: Arc<Self>) {
-        self.0.get_or_init(Instant::now);
-        self.1.unpark();
-    }
-}
-
-impl Probe {
-    /// Has the disk thread sync `log`, and says when that was published.
-    fn published(log: &Partition) -> Instant {
-        let probe = Arc::new(Self(OnceLock::new(), thread::current()));
-        let waker = Waker::from(probe.clone());
-        let mut flush = log.flush();
-        while Pin::new(&mut flush).poll(&mut Context::from_waker(&waker)).is_pending() {
-            thread::park();
-        }
-        // Synced by then already: the figure is too small by nothing worth mentioning.
-        *probe.0.get_or_init(Instant::now)
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 const TABLE: &str = "docs/promises.md";
 
 /// The numbers that the code there is so far has to keep.
-const NUMBERS: std::ops::RangeInclusive<u32> = 1..=23;
+const NUMBERS: std::ops::RangeInclusive<u32> = 1..=40;
+/// Those among them that are about code to come: idempotence.
+const LATER: &[u32] = &[27];
 
 /// One row of the table.
 struct Row {
@@ -30,7 +32,7 @@ fn rows(table: &str) -> Vec<Row> {
 
 fn without_row(rows: &[Row]) -> Vec<Finding> {
     let kept: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();
-    let missing = NUMBERS.filter(|number| !kept.contains(number));
+    let missing = NUMBERS.filter(|number| !kept.contains(number) && !LATER.contains(number));
     missing
         .map(|number| {
             Finding::new(TABLE, 1, format!("no row for promise {number}: name the test that holds it"))
@@ -78,7 +80,7 @@ fn every_promise_has_a_test_that_runs() {
     let folders = ["src", "tests/it", "tests/oracle"];
     let sources: Vec<Source> = folders.iter().flat_map(|folder| source::under(folder)).collect();
     source::assert_none(&rows.iter().filter_map(|row| broken(row, &sources)).collect::<Vec<_>>());
-    println!("figure: SEMANTICS: {} promises held by {} tests", NUMBERS.count(), rows.len());
+    println!("figure: SEMANTICS: {} promises held by {} tests", NUMBERS.count() - LATER.len(), rows.len());
 }
 
 #[test]
@@ -87,7 +89,7 @@ fn these_rules_can_fail() {
         "| SEMANTICS | promise | test |\n|---|---|---|\n| 1 | One. | `holds` |\n| 2 | Two. | `gone` |\n";
     let rows = rows(table);
     assert_eq!(rows.iter().map(|row| row.line).collect::<Vec<_>>(), [3, 4]);
-    assert_eq!(without_row(&rows).len(), 21);
+    assert_eq!(without_row(&rows).len(), 37);
 
     let source = |text: &str| [Source::new("tests/it/a.rs", text)];
     let kept = source("/// SEMANTICS 1: it holds.\n#[test]\nfn holds() { assert!(a) }");

@@ -224,3 +224,44 @@ fn a_chunk_at_the_end_of_the_position_space_is_refused() {
     let verified = verify_chunk(buf, place, Offset::ZERO, Offset::ZERO..Offset::MAX, MAX).unwrap();
     assert_eq!(verified.records.len(), 1);
 }
+
+/// Split into heads of any sizes, a run shows the same records, and each head's bytes are the whole batches it needs.
+#[test]
+fn a_run_can_be_split_between_any_two_records() {
+    let buf = lay(vec![numbered(10, 3), numbered(13, 1), numbered(14, 2)]);
+    for (count, bytes, from) in
+        (1..=6_usize).flat_map(|count| [(count, 1_000, 10), (count, 12, 11), (9, count * 4, 10)])
+    {
+        let whole = verify(&buf, 10, from).unwrap().records;
+        let mut rest = whole.clone();
+        let mut found = Vec::new();
+        while !rest.is_empty() {
+            assert_eq!(rest.first_len(), "value".len());
+            let (head, taken) = rest.split_to(count, bytes);
+            let offsets: Vec<_> = head.iter().map(|record| record.offset()).collect();
+            assert!(!offsets.is_empty() && offsets.len() <= count && offsets.len() == head.len());
+            assert!(
+                taken == 5 * offsets.len() && (taken <= bytes || offsets.len() == 1),
+                "{taken} of {bytes}"
+            );
+            assert_eq!((head.base_offset(), head.next_offset()), (offsets[0], rest.base_offset()));
+            let own = verify_chunk_of(head.bytes());
+            assert!(offsets.iter().all(|offset| own.contains(offset)), "{offsets:?} in {own:?}");
+            found.extend(offsets);
+        }
+        assert!(found.into_iter().eq(whole.iter().map(|record| record.offset())));
+        assert_eq!((rest.base_offset(), rest.next_offset()), (Offset::from(16), Offset::from(16)));
+        assert_eq!(rest.split_to(3, 3).0.len(), 0);
+    }
+}
+
+/// The offsets that whole batches cover, wherever they lie.
+fn verify_chunk_of(mut batches: &[u8]) -> Vec<Offset> {
+    let mut offsets = Vec::new();
+    while let Ok(header) = BatchHeader::decode(batches) {
+        offsets.extend((header.base_offset.get()..header.next_offset().get()).filter_map(Offset::new));
+        let len = usize::try_from(header.length).unwrap().next_multiple_of(8);
+        batches = batches.get(len..).unwrap_or_default();
+    }
+    offsets
+}

@@ -91,7 +91,7 @@ fn hire(
             let joined = broker.consumer().group("billing").subscribe(["orders"]).build();
             let Ok(mut member) = joined else { return };
             for _ in 0..rng.u32(1..20) {
-                // Another came in between the poll and the commit; or it is the end of the day.
+                // Another may come in between the poll and the commit; or it is the end of the day.
                 if let Err(error) = handle_once(&mut member, &handled, Duration::from_millis(rng.u64(..3))) {
                     assert!(matches!(error.kind(), ErrorKind::Fenced | ErrorKind::Closed), "{error}");
                 }

@@ -212,6 +212,39 @@ fn sleepers_are_woken_by_the_end_of_topic_and_broker() {
     }
 }
 
+/// So do those who have nothing to read: no partition, none that is not paused, none in their group.
+#[test]
+fn sleepers_with_nothing_to_read_are_woken_by_the_end_of_the_broker() {
+    let broker = threaded();
+    let topic = orders(&broker, 1);
+    let mut paused = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+    paused.pause((&topic, 0)).expect("it is assigned");
+    let member =
+        || broker.consumer().group("billing").subscribe(["orders"]).build().expect("anybody may join");
+    let mut idle = vec![broker.consumer().build().expect("it needs nothing"), paused, member(), member()];
+    for _ in 0..3 {
+        idle.iter_mut().for_each(|consumer| drop(consumer.poll(Duration::ZERO).expect("nothing is wrong")));
+    }
+    let asleep = Arc::new(AtomicU64::new(0));
+    let sleep = |mut consumer: annals::Consumer| {
+        let asleep = asleep.clone();
+        std::thread::spawn(move || {
+            asleep.fetch_add(1, Ordering::SeqCst);
+            consumer.poll(PATIENCE).map(drop).expect_err("it ends").kind()
+        })
+    };
+    let sleepers: Vec<_> = idle.into_iter().map(sleep).collect();
+    while asleep.load(Ordering::SeqCst) < 4 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(10));
+    broker.close().expect("memory does not fail");
+    for sleeper in sleepers {
+        assert_eq!(sleeper.join().expect("it does not panic"), ErrorKind::Closed);
+    }
+    assert_eq!(broker.consumer().build().map(drop).expect_err("it is closed").kind(), ErrorKind::Closed);
+}
+
 /// A consumer behind a producer that never syncs is served: its waiting brings about the sync.
 #[test]
 fn a_durable_consumer_behind_a_written_producer_is_served() {
