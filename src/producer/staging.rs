@@ -88,7 +88,7 @@ impl TopicLines {
     }
 
     /// Has the timers thread look at the line at `due` (monotonic), unless it does so before.
-    fn list_staged(&self, line: &Line, stage: &mut Staged, due: Duration) {
+    pub(super) fn list_staged(&self, line: &Line, stage: &mut Staged, due: Duration) {
         if stage.listed.is_some_and(|listed| listed <= due) {
             return;
         }

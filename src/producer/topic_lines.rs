@@ -110,11 +110,11 @@ impl TopicLines {
     pub(super) fn carry<'a>(&self, line: &'a Line, mut stage: Stage<'a, Staged>) {
         let carrying = Carrying { lines: self, line };
         while line.relay.carry(stage, &carrying, self.depot.loads_max()) == Left::More {
+            stage = line.relay.lock();
             // Once it is closed no more comes in, and the timers thread may have ended.
             if !self.depot.is_over() {
-                return self.depot.list((self.me.clone(), line.place().partition()), Duration::ZERO);
+                return self.list_staged(line, &mut stage, Duration::ZERO);
             }
-            stage = line.relay.lock();
         }
     }
 
