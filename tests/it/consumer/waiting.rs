@@ -132,7 +132,7 @@ fn a_partition_rests_under_a_sleeper() {
 #[test]
 fn no_wake_up_is_lost_while_partitions_come_to_rest() {
     const PARTITIONS: u32 = 4;
-    let records = Size::asked().pick(300, 5_000, 50_000);
+    let records = Size::asked().pick(300, 1_000, 5_000);
     let clock = ManualClock::new(Timestamp::from_millis(1_600_000_000_000));
     let broker = Broker::options().clock(clock.clone()).open_in_memory().expect("memory can be had");
     let topic = orders(&broker, PARTITIONS);
