@@ -16,7 +16,8 @@ use std::sync::Arc;
 /// the last handle is dropped, which syncs what is written but cannot report a failure. Topics and partitions
 /// do not keep it open.
 ///
-/// One thread does the work in the background, whatever the number of partitions. A partition that nobody
+/// One thread does the work in the background, whatever the number of partitions; a second one, for what goes by
+/// the clock, is started with the first producer or member of a group. A partition that nobody
 /// holds is put to rest after half a minute: it takes no file, no map and next to no memory until it is asked
 /// for again.
 ///

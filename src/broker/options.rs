@@ -86,7 +86,8 @@ impl BrokerOptions {
         self
     }
 
-    /// Who does the work in the background. Default [`Maintenance::Threads`]: one thread for all partitions.
+    /// Who does the work in the background. Default [`Maintenance::Threads`]: one thread for all partitions,
+    /// and one for producers and groups once there are any.
     #[must_use]
     pub fn maintenance(mut self, maintenance: Maintenance) -> Self {
         self.partition = self.partition.maintenance(maintenance);

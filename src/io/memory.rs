@@ -1,14 +1,13 @@
 //! A disk in memory: for logs that are thrown away, and for tests that do not ask about power cuts.
 //!
 //! ```text
-//!     MemoryDisk ──root──▶ Folder ──▶ Folder ──▶ Node ◀── MemoryFile, map::{Writer, Reader}
+//!     MemoryDisk ──root──▶ Folder ──▶ Folder ──▶ Node ◀── MemoryFile, and maps of it
 //! ```
 //!
 //! It keeps what the traits promise, maps included: a "map" copies under the file's lock.
 
-mod map;
-
 use super::bounds;
+use super::map::{self, Backing};
 use super::name::{check_name, not_a_file};
 use super::pages::Content;
 use super::slot::WriterSlot;
@@ -359,11 +358,29 @@ impl File for MemoryFile {
 
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
         self.check_writable()?;
-        map::map(&self.node, &self.slot, published, capacity)
+        let len = self.node.content.read().len();
+        map::map(self.node.clone(), &self.slot, len, published, capacity)
     }
 
     fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
-        map::map_read(&self.node, len)
+        let have = self.node.content.read().len();
+        map::map_read(self.node.clone(), have, len)
+    }
+}
+
+/// What a map of the file copies from and to, under its lock.
+impl Backing for Arc<Node> {
+    fn store(&self, bytes: &[u8], position: u64) {
+        self.content.write().write_at(bytes, position);
+    }
+
+    fn load(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
+        self.content.read().read_at(buf, position);
+        Ok(())
+    }
+
+    fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        Node::allocate(self, from, to)
     }
 }
 

@@ -17,6 +17,7 @@ mod bounds;
 mod differential;
 mod disk;
 mod growth;
+mod map;
 mod memory;
 mod mmap;
 mod name;

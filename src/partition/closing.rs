@@ -83,7 +83,7 @@ impl Shared {
             let path = self.dir.path().join(next.name_on_disk());
             self.dir.remove(next.name_on_disk()).map_err(|error| Error::io("remove", &path, error))?;
         }
-        self.name_by_offset(&active)?;
+        active.name_by_offset()?;
         self.store_index(&active, &seal);
         crate::segment::punch_beyond(&*opened.file, end.position.to_u64() + 4096, u64::MAX)
     }

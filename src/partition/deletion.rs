@@ -48,19 +48,25 @@ impl Shared {
         self.enforce_retention_locked(&mut admin)
     }
 
-    pub(super) fn enforce_retention_locked(&self, admin: &mut Admin) -> Result<()> {
+    fn enforce_retention_locked(&self, admin: &mut Admin) -> Result<()> {
+        let is_whole_log = self.expired_count() == self.view().segments.len();
+        if is_whole_log && self.writer.lock().sealing.is_none() {
+            return self.leave_active_segment(admin);
+        }
+        self.delete_expired_locked(admin)
+    }
+
+    /// Deletes what the policy no longer wants of the segments that are sealed. It never leaves the active one:
+    /// sealing ends with this, and a log that is appended to all the time would be left again and again.
+    pub(super) fn delete_expired_locked(&self, admin: &mut Admin) -> Result<()> {
         let count = self.expired_count();
         if count == 0 || self.writer.lock().sealing.is_some() {
             return Ok(());
         }
-        if count == self.view().segments.len() {
-            // Sealing what was the active segment deletes what is too old by then.
-            return self.leave_active_segment(admin);
-        }
         self.delete_oldest_locked(admin, count)
     }
 
-    /// Rolls, so that what was the active segment can be deleted.
+    /// Rolls, so that what was the active segment can be deleted, which sealing it does.
     fn leave_active_segment(&self, admin: &mut Admin) -> Result<()> {
         if let Readiness::Short(bytes) = self.prepare_locked(admin)? {
             return Err(self.cap_reached(bytes));

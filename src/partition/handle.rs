@@ -220,8 +220,12 @@ impl Partition {
     /// Work that is done when readers can see a record beyond `offset`: when the end, at the partition's read
     /// level, is larger than it. Waiting takes no processor time, and is served even if nobody else syncs.
     ///
+    /// Nothing is written to a partition whose write or sync has failed: who waits for what is not written yet
+    /// goes on waiting, until somebody appends after [`Partition::reopen`], or the partition is closed.
+    ///
     /// # Errors
-    /// `Closed` when the partition is closed meanwhile; `Io` when the sync failed.
+    /// `Closed` when the partition is closed meanwhile. Of a record that is written and waits for its sync:
+    /// `Io` when that failed, `Poisoned` when an earlier write or sync had.
     #[must_use = "nobody waits until it is waited for"]
     pub fn wait_past(&self, offset: Offset) -> Pending<()> {
         self.wait_past_at(self.shared().policy.read_level(), offset)

@@ -74,8 +74,17 @@ fn rebuild(segment: &Segment, end: Position) -> Result<IndexWriter> {
 impl Shared {
     /// The first record with a timestamp at or after `t` that a reader at `level` may see.
     pub(super) fn offset_for_time(&self, t: Timestamp, level: ReadLevel) -> Result<Option<TimedOffset>> {
-        let end = self.end_at(level);
-        find_time(&self.view(), t, end)
+        loop {
+            let end = self.end_at(level);
+            let view = self.view();
+            match find_time(&view, t, end) {
+                // A segment of the view was deleted before it was opened: what is left now is looked at. The log
+                // start has grown then, so this comes to an end.
+                Err(error)
+                    if error.kind() == ErrorKind::OutOfRange && self.view().log_start > view.log_start => {}
+                found => return found,
+            }
+        }
     }
 }
 

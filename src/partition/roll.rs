@@ -18,7 +18,7 @@ use crate::segment::{
     SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
 };
 use crate::sync::{Bug, planted};
-use crate::{Error, ErrorKind, Offset, Position, Result};
+use crate::{ErrorKind, Offset, Position, Result};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,7 +276,7 @@ impl Shared {
             writer.claimed = writer.claimed.saturating_add(reserve);
             (writer.sealing.take(), reserve)
         };
-        let named = self.name_by_offset(&active);
+        let named = active.name_by_offset();
         let punched = sealed.map_or(Ok(()), |sealed| sealed.punch_reserve());
         Self::settle(&mut self.writer.lock(), reserve);
         named?;
@@ -284,21 +284,7 @@ impl Shared {
         self.store_index(&old, &seal);
         // From the file it is loaded when it is needed.
         old.set_index(None);
-        self.enforce_retention_locked(admin)
-    }
-
-    /// Gives a segment the name that its first offset asks for. The name is for people and tools: recovery
-    /// goes by the sequence in the header, so a crash in between costs nothing.
-    pub(super) fn name_by_offset(&self, segment: &Segment) -> Result<()> {
-        let (from, to) = (segment.name(), FileName::Log(segment.first_offset()).to_string());
-        if from == to {
-            return Ok(());
-        }
-        self.dir.rename(&from, &to).map_err(|error| {
-            Error::io(format_args!("rename {from} to"), &self.dir.path().join(&to), error)
-        })?;
-        segment.renamed(to);
-        Ok(())
+        self.delete_expired_locked(admin)
     }
 
     /// Writes the index files of a segment. They are caches: what cannot be written is rebuilt when needed.

@@ -103,7 +103,7 @@ impl Shared {
         let gone = self.install(writer, fresh, cut);
         // It is done. Files that stay are removed by the next open, and a name is given when it is closed.
         gone.iter().for_each(|segment| drop(self.unlink(segment)));
-        drop(self.name_by_offset(writer.active.segment()));
+        drop(writer.active.segment().name_by_offset());
         Ok(end)
     }
 

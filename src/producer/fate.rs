@@ -5,28 +5,26 @@
 //!                  └───▶ failed                          Buffered: done when staged
 //! ```
 
+use super::line::Destination;
 use super::metadata::RecordMetadata;
 use super::options::SendDurability;
-use super::topic_lines::TopicLines;
 use crate::partition::{Remaining, StoredBatch};
 use crate::record::Times;
 use crate::sync::{
     AtomicBool, Audience, Bug, Deadline, Ordering, Outcome, Place, Promise, Share, block_on, planted,
 };
-use crate::{Durability, Offset, Result, Timestamp, TopicPartition};
+use crate::{Durability, Offset, Result, Timestamp};
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// What becomes of one batch.
 pub(super) struct Fate {
     outcome: Outcome<Result<Landed>>,
-    place: TopicPartition,
+    destination: Arc<Destination>,
     level: SendDurability,
     /// Whether a receipt has told its holder of the failure.
     is_heard: AtomicBool,
-    /// For who has to do himself what he waits for, and for errors that nobody hears. Gone with the producer.
-    lines: Weak<TopicLines>,
 }
 
 /// A batch that is stored.
@@ -45,10 +43,10 @@ impl Landed {
 }
 
 impl Fate {
-    pub(super) fn new(place: TopicPartition, level: SendDurability, lines: Weak<TopicLines>) -> Arc<Self> {
+    pub(super) fn new(destination: Arc<Destination>, level: SendDurability) -> Arc<Self> {
         // At `Buffered` nobody waits for it.
         let outcome = if level == SendDurability::Buffered { Outcome::abandoned() } else { Outcome::new() };
-        Arc::new(Self { outcome, place, level, is_heard: AtomicBool::new(false), lines })
+        Arc::new(Self { outcome, destination, level, is_heard: AtomicBool::new(false) })
     }
 
     /// The level that receipts wait for.
@@ -67,7 +65,7 @@ impl Fate {
     /// Says what has become of it. To be called without any lock.
     pub(super) fn settle(self: &Arc<Self>, result: Result<Landed>) {
         if result.is_err()
-            && let Some(lines) = self.lines.upgrade()
+            && let Some(lines) = self.destination.lines.upgrade()
         {
             lines.depot().note_failure(self);
         }
@@ -117,11 +115,11 @@ impl Fate {
     }
 
     fn wait_settled(&self, deadline: Deadline) -> Option<Result<Landed>> {
-        if let Some(lines) = self.lines.upgrade()
+        if let Some(lines) = self.destination.lines.upgrade()
             && lines.depot().is_manual()
         {
             // Nobody else would.
-            lines.hand_over_number(self.place.partition());
+            lines.hand_over_number(self.destination.place.partition());
         }
         let mut place = Place::default();
         let settled = block_on(deadline, |context| self.outcome.poll(&mut place, context));
@@ -187,7 +185,8 @@ impl Fate {
             Times::LogAppend(time) => time,
         };
         let offset = landed.base_offset.saturating_add(index);
-        Ok(RecordMetadata { place: self.place.clone(), offset, timestamp, durability: self.level })
+        let place = self.destination.place.clone();
+        Ok(RecordMetadata { place, offset, timestamp, durability: self.level })
     }
 }
 
@@ -220,6 +219,9 @@ impl Promise<RecordMetadata> for Fate {
 
 impl fmt::Debug for Fate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fate").field("place", &self.place).field("outcome", &self.outcome.get()).finish()
+        f.debug_struct("Fate")
+            .field("place", &self.destination.place)
+            .field("outcome", &self.outcome.get())
+            .finish()
     }
 }

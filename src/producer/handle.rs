@@ -80,6 +80,8 @@ impl Producer {
     /// also written when this returns. Blocks while the buffer is full, as [`OnFullBuffer`] says, and while the
     /// disk makes it wait.
     ///
+    /// An async task that must not block calls [`Producer::try_send`] and awaits the receipt.
+    ///
     /// The receipt is done when the producer's [durability] is reached; dropping it cancels nothing.
     ///
     /// # Errors

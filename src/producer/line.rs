@@ -16,7 +16,7 @@ use crate::sync::{Bug, Carrier, Relay, planted};
 use crate::{Durability, Error, ErrorKind, Result, TopicPartition};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Largest empty buffer that a line keeps for itself.
@@ -24,8 +24,29 @@ const SPARE_LEN_MAX: usize = 4 << 10;
 
 /// One partition, as one producer sends to it.
 pub(super) struct Line {
-    pub(super) place: TopicPartition,
+    destination: Arc<Destination>,
     pub(super) relay: Relay<Staged>,
+}
+
+/// Where the records of a line go: what the fates of its batches know of it.
+pub(super) struct Destination {
+    pub(super) place: TopicPartition,
+    /// Gone with the producer.
+    pub(super) lines: Weak<TopicLines>,
+}
+
+impl Line {
+    pub(super) fn new(place: TopicPartition, lines: Weak<TopicLines>) -> Self {
+        Self { destination: Arc::new(Destination { place, lines }), relay: Relay::default() }
+    }
+
+    pub(super) fn destination(&self) -> &Arc<Destination> {
+        &self.destination
+    }
+
+    pub(super) fn place(&self) -> &TopicPartition {
+        &self.destination.place
+    }
 }
 
 /// What is staged for a partition.
@@ -119,8 +140,12 @@ impl Carrier for Carrying<'_> {
     type Landed = Arrived;
     type Told = News;
 
+    fn is_due(&self, staged: &Staged) -> bool {
+        !staged.full.is_empty() || (staged.open.is_some() && self.is_open_due(staged))
+    }
+
     fn take(&self, staged: &mut Staged) -> Option<Load> {
-        let is_due = staged.is_urgent || self.lines.depot().settings.linger.is_zero();
+        let is_due = self.is_open_due(staged);
         let next =
             if planted(Bug::BatchesSwapped) { staged.full.pop_back() } else { staged.full.pop_front() };
         let batch = match next {
@@ -144,7 +169,7 @@ impl Carrier for Carrying<'_> {
         let (result, buffer) = match appended {
             Ok((result, buffer)) => (result, buffer),
             Err(_) => {
-                let message = format!("{}: an append panicked", self.line.place);
+                let message = format!("{}: an append panicked", self.line.place());
                 (Err(Error::new(ErrorKind::Poisoned, message)), Vec::new())
             }
         };
@@ -185,6 +210,11 @@ impl Carrier for Carrying<'_> {
 }
 
 impl Carrying<'_> {
+    /// Whether the open batch goes, if there is one.
+    fn is_open_due(&self, staged: &Staged) -> bool {
+        staged.is_urgent || self.lines.depot().settings.linger.is_zero()
+    }
+
     /// Appends a batch, to the partition that is held or to one that is asked for.
     fn append(
         &self,
@@ -213,14 +243,14 @@ impl Carrying<'_> {
                 other => return other.map(Landed::of),
             }
         }
-        let partition = self.lines.partition(self.line.place.partition())?;
+        let partition = self.lines.partition(self.line.place().partition())?;
         self.lines.depot().note_held();
         held.insert(partition).append(batch, level).map(Landed::of)
     }
 
     /// The error of a record that was staged behind one that failed.
     fn overtaken(&self, cause: &Error) -> Error {
-        let place = &self.line.place;
+        let place = self.line.place();
         let message = format!("not written, because a record before it was not: {place}: {cause}");
         Error::with_source(cause.kind(), message, cause.clone())
     }

@@ -94,7 +94,7 @@ impl TopicLines {
         }
         stage.listed = Some(due);
         if !planted(Bug::LingerForgotten) {
-            self.depot().list((self.downgrade(), line.place.partition()), due);
+            self.depot().list((self.downgrade(), line.place().partition()), due);
         }
     }
 
@@ -153,7 +153,7 @@ impl TopicLines {
             (asked, _) => asked,
         };
         let limits = BatchLimits::new(settings.batch_bytes_max).unwrap_or_default();
-        let fate = Fate::new(line.place.clone(), level, self.downgrade());
+        let fate = Fate::new(line.destination().clone(), level);
         let due = match depot.settings.linger {
             Duration::ZERO => Duration::ZERO,
             linger => depot.clock.monotonic().saturating_add(linger),
@@ -188,7 +188,7 @@ impl Sending<'_> {
     fn receipt(&self, open: &OpenBatch, line: &Line) -> Receipt {
         let timestamp = self.record.own_timestamp().unwrap_or(self.now);
         if open.fate.level() == SendDurability::Buffered {
-            let (place, durability) = (line.place.clone(), SendDurability::Buffered);
+            let (place, durability) = (line.place().clone(), SendDurability::Buffered);
             return Pending::ready(RecordMetadata { place, offset: Offset::MAX, timestamp, durability });
         }
         let index = open.builder.record_count().saturating_sub(1);

@@ -3,7 +3,7 @@
 use super::depot::Depot;
 use super::line::{Carrying, Line, Staged};
 use crate::broker::backend::{BackendPartition, BackendTopic};
-use crate::sync::{AtomicU64, Left, Ordering, Relay, Stage, Table};
+use crate::sync::{AtomicU64, Left, Ordering, Stage, Table};
 use crate::{Error, ErrorKind, Result, TopicId, TopicPartition, TopicSettings};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl TopicLines {
     fn add_line(&self, number: u32) -> Result<&Line> {
         let growing = self.depot.grow()?;
         let place = TopicPartition::new(self.name.clone(), number);
-        let line = self.lines.get_or_set(number, || Line { place, relay: Relay::default() });
+        let line = self.lines.get_or_set(number, || Line::new(place, self.me.clone()));
         drop(growing);
         line.ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("{}: there is no partition {number}", self.name))
@@ -112,7 +112,7 @@ impl TopicLines {
         while line.relay.carry(stage, &carrying, self.depot.loads_max()) == Left::More {
             // Once it is closed no more comes in, and the timers thread may have ended.
             if !self.depot.is_over() {
-                return self.depot.list((self.me.clone(), line.place.partition()), Duration::ZERO);
+                return self.depot.list((self.me.clone(), line.place().partition()), Duration::ZERO);
             }
             stage = line.relay.lock();
         }

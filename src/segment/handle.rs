@@ -2,7 +2,9 @@
 
 use super::opened::Opened;
 use super::shelf::{Hold, Readable, Shelf};
-use super::{Checkpoint, Digest, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
+use super::{
+    Checkpoint, Digest, FileName, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader,
+};
 use crate::io::{self, Access, Dir, File};
 use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering, Published};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
@@ -302,9 +304,21 @@ impl Segment {
         IndexEntry { offset: self.first_offset, position: Position::new(SEGMENT_HEADER_LEN) }
     }
 
-    /// Notes the name the file has now.
-    pub(crate) fn renamed(&self, name: String) {
-        *self.name.lock() = name;
+    /// Gives it the name that its first offset asks for. The name is for people and tools: recovery goes by the
+    /// sequence in the header, so a crash in between costs nothing.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn name_by_offset(&self) -> Result<()> {
+        let (from, to) = (self.name(), FileName::Log(self.first_offset).to_string());
+        if from == to {
+            return Ok(());
+        }
+        self.dir.rename(&from, &to).map_err(|error| {
+            Error::io(format_args!("rename {from} to"), &self.dir.path().join(&to), error)
+        })?;
+        *self.name.lock() = to;
+        Ok(())
     }
 
     /// Notes that the partition no longer lists the segment.

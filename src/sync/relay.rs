@@ -34,6 +34,8 @@ pub(crate) trait Carrier {
     type Landed;
     type Told;
 
+    /// Whether there is a load that is due. Called under the lock.
+    fn is_due(&self, staged: &Self::Staged) -> bool;
     /// The next load that is due. Called under the lock.
     fn take(&self, staged: &mut Self::Staged) -> Option<Self::Load>;
     /// Carries it, without the lock. Must not panic.
@@ -79,8 +81,13 @@ impl<S> Relay<S> {
             stage = self.lock();
             let told = carrier.land(&mut stage, landed);
             stage.0.is_carried = false;
+            // From here on whoever stages something carries it.
+            let is_over = !carrier.is_due(&stage);
             drop(stage);
             carrier.tell(told);
+            if is_over {
+                return Left::Nothing;
+            }
             stage = self.lock();
         }
         Left::More

@@ -1,7 +1,8 @@
 //! Changes that cross one another: cuts while somebody waits, wakers that act, failures half seen.
 
+use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
-use annals::io::{Failure, Fault, Op, SimDisk};
+use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
     Batch, BatchLimits, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record,
     Retention, Timestamp,
@@ -257,4 +258,55 @@ fn a_reader_that_is_stuck_ends_and_can_be_asked_again() {
 
 fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
+}
+
+/// A look-up by time that met a segment which was deleted before it could be opened said `OutOfRange`, though
+/// nobody had asked for an offset.
+#[test]
+fn a_look_up_by_time_beside_deletion_finds_what_is_left() {
+    let interlude = Interlude::default();
+    let disk = MemoryDisk::new();
+    let open = || options().open_in(interlude.within(disk.root())).expect("memory has room");
+    let log = open();
+    for number in 0..40 {
+        let record = Record::new(&[7; 3_000]).timestamp(Timestamp::from_millis(number));
+        log.append([record]).wait().expect("it fits");
+    }
+    log.close().expect("memory is well");
+    // None of its segments is open now but the last.
+    let log = open();
+    let deleting = log.clone();
+    interlude.set(Cue::Open, move || deleting.delete_records(at(30)).expect("they are there"));
+    let found = log.offset_for_time(Timestamp::from_millis(5)).expect("there is an answer");
+    assert!(!interlude.cancel(), "the segment was deleted before it was opened");
+    assert_eq!(found.map(|found| found.offset()), Some(at(30)));
+}
+
+/// Retention of no time at all deletes the active segment too, by leaving it. Appends that came meanwhile were
+/// too old at once, so that it was left again, and so on for as long as somebody appended.
+#[test]
+fn a_log_that_is_kept_for_no_time_is_left_once_at_a_time() {
+    /// Appends in this sync and in as many more.
+    fn append_in_syncs(log: &Partition, clock: &ManualClock, interlude: &Interlude, more: usize) {
+        let (log, clock, again) = (log.clone(), clock.clone(), interlude.clone());
+        interlude.set(Cue::Sync, move || {
+            log.append_with(Durability::Written, [Record::new("x")]).wait().expect("it fits");
+            clock.advance(Duration::from_millis(1));
+            if let Some(more) = more.checked_sub(1) {
+                append_in_syncs(&log, &clock, &again, more);
+            }
+        });
+    }
+    let (clock, interlude) = (ManualClock::new(Timestamp::from_millis(1_000)), Interlude::default());
+    let options = options().clock(clock.clone()).retention(Retention::Age(Duration::ZERO));
+    let log = options.open_in(interlude.within(MemoryDisk::new().root())).expect("memory has room");
+    log.append([Record::new("x")]).wait().expect("it fits");
+    clock.advance(Duration::from_millis(1));
+    let newest = || log.segments().last().map_or(0, |newest| newest.sequence());
+    append_in_syncs(&log, &clock, &interlude, 60);
+    let before = newest();
+    log.maintain().expect("memory is well");
+    assert_eq!(newest() - before, 1);
+    assert!(interlude.cancel(), "appends would have gone on");
+    assert!(log.log_start_offset() > Offset::ZERO);
 }

@@ -6,8 +6,10 @@
 
 use crate::proof;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The kind of a file system.
@@ -38,6 +40,25 @@ pub enum Journal {
     Lost,
 }
 
+/// A power cut that is about to come.
+#[derive(Debug)]
+pub struct Armed<'d> {
+    disk: &'d LoopDisk,
+    switch: Child,
+}
+
+impl Armed<'_> {
+    /// Cuts the power, as [`LoopDisk::power_cut`] does.
+    pub fn cut(mut self, close: impl FnOnce()) {
+        // It waits for the end of what it reads.
+        drop(self.switch.stdin.take());
+        assert!(self.switch.wait().expect("it was started").success(), "a shutdown");
+        close();
+        self.disk.unmount();
+        self.disk.mount().expect("it was mounted before");
+    }
+}
+
 /// A mounted file system; dropping it removes it.
 #[derive(Debug)]
 pub struct LoopDisk {
@@ -49,8 +70,13 @@ impl LoopDisk {
     /// Makes and mounts one; none, and a word about it, when that is not possible here. `suite` wants it.
     pub fn new(kind: Kind, suite: &str) -> Option<Self> {
         let (maker, options, mebibytes) = kind.maker();
-        let base = std::env::temp_dir().join(format!("annals-loop-{:?}-{}", kind, std::process::id()));
-        let disk = Self { image: base.with_extension("image"), mounted: base };
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("annals-loop-{kind:?}-{}-{number}", std::process::id());
+        // In memory, if there is such a place: what the image's own disk does is of no interest.
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|memory| memory.is_dir());
+        let image = memory.unwrap_or_else(std::env::temp_dir).join(&name).with_extension("image");
+        let disk = Self { image, mounted: std::env::temp_dir().join(name) };
         std::fs::create_dir_all(&disk.mounted).expect("a place to mount at");
         File::create(&disk.image).and_then(|file| file.set_len(mebibytes << 20)).expect("an image file");
         for (tool, ready) in [
@@ -74,17 +100,26 @@ impl LoopDisk {
     /// Cuts the power and mounts again. `close` is called once nothing more can be written, and closes all
     /// files.
     pub fn power_cut(&self, journal: Journal, close: impl FnOnce()) {
+        self.arm(journal).cut(close);
+    }
+
+    /// Prepares a power cut, so that it comes at once when it is asked for.
+    pub fn arm(&self, journal: Journal) -> Armed<'_> {
         // FS_IOC_SHUTDOWN with one of its flags; perl is on every system that has a package manager.
         const SHUTDOWN: &str = r#"use Fcntl; sysopen(my $fs, $ARGV[0], O_RDONLY) or die "open: $!";
-            my $flags = pack("L", $ARGV[1]); ioctl($fs, 0x8004587d, $flags) or die "ioctl: $!";"#;
+            my $flags = pack("L", $ARGV[1]); $| = 1; print "armed\n"; <STDIN>;
+            ioctl($fs, 0x8004587d, $flags) or die "ioctl: $!";"#;
         let flags = match journal {
             Journal::Flushed => "1",
             Journal::Lost => "2",
         };
-        run(Command::new("perl").args(["-e", SHUTDOWN]).arg(&self.mounted).arg(flags)).expect("a shutdown");
-        close();
-        self.unmount();
-        self.mount().expect("it was mounted before");
+        let mut perl = Command::new("perl");
+        perl.args(["-e", SHUTDOWN]).arg(&self.mounted).arg(flags);
+        let mut switch = perl.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it ran before");
+        let mut armed = [0; 6];
+        let ready = switch.stdout.as_mut().expect("it is piped").read_exact(&mut armed);
+        ready.expect("it can open the file system");
+        Armed { disk: self, switch }
     }
 
     /// A child that another thread just started holds all open files until it becomes a program of its own, so

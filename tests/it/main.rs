@@ -38,5 +38,6 @@ mod producer;
 mod proof;
 mod quickstart;
 mod real_disk;
+mod real_power_cuts;
 mod regressions;
 mod semantics;

@@ -108,7 +108,12 @@ impl Book {
             self.append(&all, Durability::Written)?;
             (self.is_doubtful, self.rewinds) = (false, rewinds);
         }
-        let remaining = self.append(&entries, level).inspect_err(|_| self.is_doubtful = true)?;
+        let before = self.log.log_end_offset();
+        let remaining = self.append(&entries, level).inspect_err(|error| {
+            // Of what found no room nothing was stored, unless some of it was before.
+            let is_whole = error.kind() == ErrorKind::NoSpace && self.log.log_end_offset() == before;
+            self.is_doubtful |= !is_whole;
+        })?;
         entries.into_iter().for_each(|entry| self.ledger.apply(entry));
         Ok(remaining)
     }
@@ -116,6 +121,7 @@ impl Book {
     /// Takes note of these in any case; what cannot be said now is said with what is said next.
     pub(super) fn note(&mut self, entries: Vec<Entry>, level: Durability) {
         if self.say(entries.clone(), level).is_err() {
+            self.is_doubtful = true;
             entries.into_iter().for_each(|entry| self.ledger.apply(entry));
         }
     }
@@ -188,13 +194,13 @@ impl Book {
     /// look again.
     ///
     /// # Errors
-    /// Those of storing. It is still held then.
+    /// Those of storing: what could not be stored is given up.
     pub(super) fn settle(&mut self, context: &mut Context<'_>) -> Result<()> {
         let mut ready = Vec::new();
         self.held.retain(|place, held| match Pin::new(&mut held.is_durable).poll(context) {
             Poll::Pending => true,
             Poll::Ready(Ok(())) => {
-                ready.push((place.clone(), held.level));
+                ready.push(place.clone());
                 true
             }
             Poll::Ready(Err(error)) => {
@@ -202,24 +208,23 @@ impl Book {
                 false
             }
         });
-        for (place, level) in ready {
-            let Some(held) = self.held.get(&place) else { continue };
-            let committed = Some(held.committed.clone());
-            let (group, topic, partition) = place.clone();
-            let entry = Entry::Offset { group, topic, partition, committed };
-            let said = self.say(vec![entry], level);
-            match said {
-                // Whoever is to hear of its sync asks for that himself.
-                Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
-                Ok(Remaining::Nothing) => {}
-                Err(error) => {
-                    if let Some(held) = self.held.remove(&place) {
-                        drop(held.fate.set(error.clone()));
-                    }
-                    return Err(error);
-                }
+        let stored = ready.into_iter().map(|place| self.store_held(place)).collect::<Vec<_>>();
+        stored.into_iter().collect()
+    }
+
+    /// Stores a commit whose data is durable.
+    fn store_held(&mut self, place: Place) -> Result<()> {
+        let Some(held) = self.held.remove(&place) else { return Ok(()) };
+        let (group, topic, partition) = place;
+        let entry = Entry::Offset { group, topic, partition, committed: Some(held.committed) };
+        match self.say(vec![entry], held.level) {
+            // Whoever is to hear of its sync asks for that himself.
+            Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
+            Ok(Remaining::Nothing) => {}
+            Err(error) => {
+                drop(held.fate.set(error.clone()));
+                return Err(error);
             }
-            self.held.remove(&place);
         }
         Ok(())
     }

@@ -72,9 +72,11 @@ impl Group {
         self.inner.lock().coordinator.members().next().is_some()
     }
 
-    /// Has all members look up.
-    pub(super) fn call_all(&self) {
-        let seats: Vec<_> = self.inner.lock().seats.values().cloned().collect();
+    /// Has all members look up of whom this is true.
+    pub(super) fn call(&self, is_meant: impl Fn(&Seat) -> bool) {
+        let inner = self.inner.lock();
+        let seats: Vec<_> = inner.seats.values().filter(|seat| is_meant(seat)).cloned().collect();
+        drop(inner);
         seats.iter().filter_map(|seat| seat.call()).for_each(std::task::Waker::wake);
     }
 

@@ -84,6 +84,7 @@ impl Groups {
         wanted: &Wanted,
         seat: &Arc<Seat>,
     ) -> Result<(Arc<str>, Arc<Group>)> {
+        seat.set_rule(matches!(wanted, Wanted::Matching(_)));
         let topics = wanted.names(core);
         loop {
             let group = self.group(name, core)?;
@@ -155,6 +156,7 @@ impl GroupMember for Member {
         self.core.usable()?;
         let mut life = self.life.lock();
         life.usable()?;
+        self.seat.set_rule(matches!(wanted, Wanted::Matching(_)));
         life.wanted = wanted;
         self.groups.follow_topics(&self.core);
         self.resubscribe(&life)

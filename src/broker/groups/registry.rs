@@ -1,6 +1,7 @@
 //! All groups of a broker.
 
 use super::group::Group;
+use super::seat::Seat;
 use super::store::OffsetStore;
 use crate::broker::backend::{Backend, Guest};
 use crate::broker::core::Core;
@@ -22,8 +23,8 @@ pub(crate) struct Groups {
     core: Weak<Core>,
     pub(super) store: Arc<OffsetStore>,
     live: Mutex<BTreeMap<Arc<str>, Arc<Group>>>,
-    /// Which topics there are, as of this version of them.
-    topics: Mutex<(u64, Arc<Topics>)>,
+    /// Which topics there are, as far as the groups have been told.
+    topics: Mutex<Arc<Topics>>,
     /// How many members there were.
     member_count: AtomicU64,
     /// Differs from process to process.
@@ -44,7 +45,7 @@ impl Core {
             core: Arc::downgrade(self),
             store: OffsetStore::new(),
             live: Mutex::new(BTreeMap::new()),
-            topics: Mutex::new((u64::MAX, Arc::default())),
+            topics: Mutex::default(),
             member_count: AtomicU64::new(0),
             salt: self.home.entropy().salt()?,
         });
@@ -87,7 +88,15 @@ impl Groups {
         self.store.open(core)?;
         self.store.wake_waiters();
         self.follow_topics(core);
-        let topics = self.topics.lock().1.clone();
+        let group = self.live_or_new(name)?;
+        // Whoever told all groups of a change may have done so before this one was among them.
+        let topics = self.topics.lock().clone();
+        group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
+        Ok(group)
+    }
+
+    fn live_or_new(&self, name: &GroupName) -> Result<Arc<Group>> {
+        let topics = self.topics.lock().clone();
         let mut live = self.live.lock();
         if let Some(group) = live.get(name.as_str()) {
             return Ok(group.clone());
@@ -137,16 +146,18 @@ impl Groups {
 
     /// Tells all groups of the topics that there are, if those have changed since.
     pub(super) fn follow_topics(&self, core: &Core) {
-        let version = core.topics_version();
+        // One more than the broker counts, so that the first is later than what a new group knows.
+        let version = core.topics_version().saturating_add(1);
         let mut known = self.topics.lock();
-        if known.0 == version {
+        if known.version >= version {
             return;
         }
         let facts =
             |topic: &crate::Topic| TopicFacts { id: topic.id(), partition_count: topic.partition_count() };
-        let topics: Topics = core.topics().iter().map(|topic| (topic.name_arc(), facts(topic))).collect();
-        let topics = Arc::new(topics);
-        *known = (version, topics.clone());
+        let all = core.topics();
+        let topics = all.iter().map(|topic| (topic.name_arc(), facts(topic)));
+        let topics = Arc::new(Topics::new(version, topics));
+        *known = topics.clone();
         drop(known);
         let ids: BTreeSet<TopicId> = core.topics().iter().map(crate::Topic::id).collect();
         // What fails now is done when the broker opens the next time.
@@ -154,8 +165,7 @@ impl Groups {
         self.store.wake_waiters();
         for group in self.all_live() {
             group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
-            // Those who subscribe by a rule of their own ask it anew.
-            group.call_all();
+            group.call(Seat::goes_by_rule);
         }
     }
 }
@@ -193,7 +203,7 @@ impl Chore for Groups {
 impl Guest for Groups {
     fn broker_closes(&self) {
         self.store.close();
-        self.all_live().iter().for_each(|group| group.call_all());
+        self.all_live().iter().for_each(|group| group.call(|_| true));
     }
 
     fn as_chore(self: Arc<Self>) -> Arc<dyn Chore> {

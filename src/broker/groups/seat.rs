@@ -15,6 +15,8 @@ pub(super) struct Seat {
     called: AtomicBool,
     /// Whether another has taken over the instance id. For good, and set before the member is called.
     fenced: AtomicBool,
+    /// Whether the member wants topics by a rule of its own, which it asks anew whenever topics have changed.
+    goes_by_rule: AtomicBool,
     /// When (monotonic, in nanoseconds) the member polled last.
     polled_at: AtomicU64,
     waker: Mutex<Option<Waker>>,
@@ -27,6 +29,7 @@ impl Default for Seat {
         Self {
             called: AtomicBool::new(true),
             fenced: AtomicBool::new(false),
+            goes_by_rule: AtomicBool::new(false),
             polled_at: AtomicU64::new(0),
             waker: Mutex::new(None),
         }
@@ -48,6 +51,14 @@ impl Seat {
 
     pub(super) fn is_fenced(&self) -> bool {
         self.fenced.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn set_rule(&self, goes_by_rule: bool) {
+        self.goes_by_rule.store(goes_by_rule, Ordering::Release);
+    }
+
+    pub(super) fn goes_by_rule(&self) -> bool {
+        self.goes_by_rule.load(Ordering::Acquire)
     }
 
     pub(super) fn is_called(&self) -> bool {

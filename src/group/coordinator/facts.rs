@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 /// Which topics there are, at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Topics(BTreeMap<Arc<str>, TopicFacts>);
+pub(crate) struct Topics {
+    /// Grows with each change of the topics.
+    pub(crate) version: u64,
+    facts: BTreeMap<Arc<str>, TopicFacts>,
+}
 
 /// What is known of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,18 +20,16 @@ pub(crate) struct TopicFacts {
 }
 
 impl Topics {
+    pub(crate) fn new(version: u64, facts: impl IntoIterator<Item = (Arc<str>, TopicFacts)>) -> Self {
+        Self { version, facts: facts.into_iter().collect() }
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<TopicFacts> {
-        self.0.get(name).copied()
+        self.facts.get(name).copied()
     }
 
     /// Whether the topic of this name is not the one it is in `later`.
     pub(super) fn is_another(&self, name: &str, later: &Self) -> bool {
         self.get(name).map(|facts| facts.id) != later.get(name).map(|facts| facts.id)
-    }
-}
-
-impl FromIterator<(Arc<str>, TopicFacts)> for Topics {
-    fn from_iter<I: IntoIterator<Item = (Arc<str>, TopicFacts)>>(topics: I) -> Self {
-        Self(topics.into_iter().collect())
     }
 }

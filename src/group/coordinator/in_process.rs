@@ -100,10 +100,10 @@ impl Coordinator {
         if self.is_in_round() {
             return Ok(self.poll_in_round(id, now));
         }
-        let lost = self.take_lost(id);
         if let Some(error) = &self.failure {
             return Err(Refusal::Assignor(error.clone()));
         }
+        let lost = self.take_lost(id);
         let revoked = self.take_revoked(id, now);
         let changes = Changes { lost, revoked, assigned: self.take_assigned(id) };
         self.note_settled();

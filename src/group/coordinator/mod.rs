@@ -172,8 +172,11 @@ impl Coordinator {
         }
     }
 
-    /// Takes note of which topics there are.
+    /// Takes note of which topics there are, unless it knows of a later moment already.
     pub(crate) fn topics_changed(&mut self, topics: &Arc<Topics>, now: Duration) {
+        if topics.version <= self.topics.version {
+            return;
+        }
         let before = std::mem::replace(&mut self.topics, topics.clone());
         let wanted: BTreeSet<Arc<str>> = self.members.values().flat_map(Member::topics).collect();
         let is_gone = |topic: &str| before.is_another(topic, &self.topics);

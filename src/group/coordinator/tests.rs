@@ -14,22 +14,24 @@ const INTERVAL: Duration = Duration::from_secs(300);
 const SESSION: Duration = Duration::from_secs(45);
 
 /// Topics with these partition counts; the identity of each is made of its name and `life`.
-fn topics_in_life(counts: &[(&str, u32)], life: u8) -> Arc<Topics> {
+fn topics(version: u64, counts: &[(&str, u32)], life: u8) -> Arc<Topics> {
     let facts = |&(name, partition_count): &(&str, u32)| {
         let mut id = [life; 16];
         id[0] = name.as_bytes()[0];
         (Arc::from(name), TopicFacts { id: TopicId::from_bytes(id), partition_count })
     };
-    Arc::new(counts.iter().map(facts).collect())
+    Arc::new(Topics::new(version, counts.iter().map(facts)))
 }
 
-fn topics(counts: &[(&str, u32)]) -> Arc<Topics> {
-    topics_in_life(counts, 1)
+/// From now on there are these topics.
+fn turn_topics(group: &mut Coordinator, counts: &[(&str, u32)], life: u8) {
+    let topics = topics(group.topics.version + 1, counts, life);
+    group.topics_changed(&topics, SECOND);
 }
 
 /// An empty group where there is topic "t" with four partitions.
 fn group() -> Coordinator {
-    Coordinator::new(Generation::NONE, topics(&[("t", 4)]))
+    Coordinator::new(Generation::NONE, topics(1, &[("t", 4)], 1))
 }
 
 fn newcomer(id: &str, wanted: &[&str]) -> Newcomer {

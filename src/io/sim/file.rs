@@ -1,13 +1,12 @@
 //! Files of the simulated disk.
 
 use super::counts::Op;
-use super::map;
 use super::node::NodeId;
 use super::shared::{Extent, Inner, Maps, Shared};
 use super::step::Step;
 use crate::io::pages::Content;
 use crate::io::slot::WriterSlot;
-use crate::io::{Access, File, MapReader, MapWriter, bounds};
+use crate::io::{Access, File, MapReader, MapWriter, bounds, map};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -133,10 +132,10 @@ impl File for SimFile {
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
         self.check_writable()?;
         let len = self.mappable_len()?;
-        map::map(&self.handle, &self.slot, len, published, capacity)
+        map::map(self.handle.clone(), &self.slot, len, published, capacity)
     }
 
     fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
-        map::map_read(&self.handle, self.mappable_len()?, len)
+        map::map_read(self.handle.clone(), self.mappable_len()?, len)
     }
 }

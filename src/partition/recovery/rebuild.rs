@@ -184,7 +184,7 @@ fn replace_end(
     let reattached = SegmentFile::open(recovery.dir, &header)?;
     let attached = recovery.attach(&reattached, copied_to.position.to_u64())?;
     let active = attached.activate(until.next_offset, copied_to, index, copied_to.position);
-    recovery.name_by_offset(active.segment())?;
+    active.segment().name_by_offset()?;
     Ok(recovery.recovered(file, manifest, sealed, active))
 }
 
@@ -371,18 +371,6 @@ impl Recovery<'_> {
                 }
             }
         }
-        Ok(())
-    }
-
-    pub(super) fn name_by_offset(&self, segment: &Segment) -> Result<()> {
-        let (from, to) = (segment.name(), FileName::Log(segment.first_offset()).to_string());
-        if from == to {
-            return Ok(());
-        }
-        self.dir.rename(&from, &to).map_err(|error| {
-            Error::io(format_args!("rename {from} to"), &self.dir.path().join(&to), error)
-        })?;
-        segment.renamed(to);
         Ok(())
     }
 }

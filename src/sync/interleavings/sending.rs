@@ -140,6 +140,10 @@ impl Carrier for Log {
     type Landed = usize;
     type Told = usize;
 
+    fn is_due(&self, staged: &Vec<u32>) -> bool {
+        !staged.is_empty()
+    }
+
     fn take(&self, staged: &mut Vec<u32>) -> Option<Vec<u32>> {
         if staged.is_empty() { None } else { Some(std::mem::take(staged)) }
     }
@@ -241,6 +245,10 @@ impl Carrier for Small {
     type Load = Arc<Outcome<Result<u32>>>;
     type Landed = (Self::Load, u32);
     type Told = (Self::Load, u32);
+
+    fn is_due(&self, staged: &Self::Staged) -> bool {
+        !staged.is_empty()
+    }
 
     fn take(&self, staged: &mut Self::Staged) -> Option<Self::Load> {
         if staged.is_empty() { None } else { Some(staged.remove(0)) }

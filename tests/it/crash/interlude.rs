@@ -1,4 +1,5 @@
-//! What others do while a sync runs: a directory whose files, once, let something happen inside of a sync.
+//! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync or before
+//! a file is opened.
 //!
 //! ```text
 //!     flush ──▶ sync begins ── bytes are on the disk ── others append ── sync returns ──▶ tail mark, wake
@@ -12,15 +13,24 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-/// What is to happen inside of the next sync of a file.
+/// What is to happen.
 #[derive(Clone, Default)]
-pub struct Interlude(Arc<Mutex<Option<Work>>>);
+pub struct Interlude(Arc<Mutex<Option<(Cue, Work)>>>);
+
+/// When it is to happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// Inside of the next sync of a file.
+    Sync,
+    /// Before the next file is opened.
+    Open,
+}
 
 type Work = Box<dyn FnOnce() + Send>;
 
 impl Interlude {
-    pub fn set(&self, work: impl FnOnce() + Send + 'static) {
-        *self.0.lock().expect("nobody panics here") = Some(Box::new(work));
+    pub fn set(&self, cue: Cue, work: impl FnOnce() + Send + 'static) {
+        *self.0.lock().expect("nobody panics here") = Some((cue, Box::new(work)));
     }
 
     /// Whether it was still to happen; it does not any more.
@@ -28,9 +38,9 @@ impl Interlude {
         self.0.lock().expect("nobody panics here").take().is_some()
     }
 
-    fn play(&self) {
-        let work = self.0.lock().expect("nobody panics here").take();
-        if let Some(work) = work {
+    fn play(&self, cue: Cue) {
+        let work = self.0.lock().expect("nobody panics here").take_if(|(set, _)| *set == cue);
+        if let Some((_, work)) = work {
             work();
         }
     }
@@ -67,6 +77,7 @@ impl Dir for PlayedDir {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
+        self.interlude.play(Cue::Open);
         self.dir.open(name, access).map(|file| self.interlude.around(file))
     }
 
@@ -141,7 +152,7 @@ impl File for PlayedFile {
     fn sync(&self) -> io::Result<()> {
         // The simulated disk stores what there is when the call begins, as a real one may.
         let result = self.file.sync();
-        self.interlude.play();
+        self.interlude.play(Cue::Sync);
         result
     }
 

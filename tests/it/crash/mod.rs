@@ -19,7 +19,7 @@
 pub mod examine;
 mod failed_syncs;
 pub mod history;
-mod interlude;
+pub mod interlude;
 mod mended;
 pub mod nested;
 pub mod power_cuts;

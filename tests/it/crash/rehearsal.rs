@@ -2,7 +2,7 @@
 
 use super::examine::read_all;
 use super::history::{Found, History, Moment, Submitted, offset};
-use super::interlude::Interlude;
+use super::interlude::{Cue, Interlude};
 use super::workload::{Act, BEGIN, Workload, clock};
 use annals::clock::{Clock, ManualClock};
 use annals::io::{FailedSync, Failure, Fault, Op, Recording, SimDisk};
@@ -278,7 +278,7 @@ impl<'w> Stage<'w> {
             .line_mut()
             .extend((first..last).map(|number| u32::try_from(number).expect("few records")));
         let (log, records) = (self.log.clone(), self.history.records[first..].to_vec());
-        self.interlude.set(move || {
+        self.interlude.set(Cue::Sync, move || {
             let appended = log.append_with(Durability::Written, records.iter().map(Submitted::as_record));
             appended.wait().expect("nothing fails");
         });

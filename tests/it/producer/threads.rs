@@ -131,6 +131,8 @@ fn threads_that_wait_for_room_all_come_through() {
         ends("little room", move || {
             let options = |options: ProducerOptions| {
                 let options = options.linger(linger).batch_bytes(1_024).buffer_bytes(4_096);
+                // Room comes back within moments; who hears nothing of it for so long was forgotten.
+                let options = options.on_full_buffer(OnFullBuffer::Block(Duration::from_secs(10)));
                 options.durability(SendDurability::Written)
             };
             send_from_threads(options, 8, each);

@@ -100,17 +100,20 @@ fn topics_that_come_grow_and_go_change_the_assignment() {
     group.join(newcomer("b", &["t"]), SECOND).expect("it may");
     settle(&mut group, &["a", "b"], SECOND);
     let generation = group.generation();
-    group.topics_changed(&topics(&[("t", 4), ("unwanted", 9)]), SECOND);
+    turn_topics(&mut group, &[("t", 4), ("unwanted", 9)], 1);
     assert_eq!((group.generation(), group.state()), (generation, GroupState::Stable));
-    group.topics_changed(&topics(&[("t", 6), ("late", 1)]), SECOND);
+    turn_topics(&mut group, &[("t", 6), ("late", 1)], 1);
     assert!(settle(&mut group, &["a", "b"], SECOND) <= 3);
     assert_eq!(group.members["a"].held.len() + group.members["b"].held.len(), 7);
     assert!(group.members["a"].held.contains_key(&TopicPartition::new("late", 0)));
-    group.topics_changed(&topics(&[("late", 1)]), SECOND);
+    turn_topics(&mut group, &[("late", 1)], 1);
     let changes = group.poll(&id("b"), SECOND).expect("it is a member");
     assert_eq!((changes.lost.len(), changes.revoked.len()), (3, 0), "lost is not revoked: {changes:?}");
     settle(&mut group, &["a", "b"], SECOND);
     assert_eq!((group.members["a"].held.len(), group.members["b"].held.len()), (1, 0));
+    let earlier = topics(1, &[("t", 4)], 1);
+    group.topics_changed(&earlier, SECOND);
+    assert!(group.topics.get("t").is_none(), "what was true before is no longer");
 }
 
 /// A topic that was deleted and made anew is another one: what was held of the first is lost, also by number.
@@ -120,7 +123,7 @@ fn a_recreated_topic_is_another_one() {
     group.join(newcomer("a", &["t"]), SECOND).expect("it may");
     poll(&mut group, "a", SECOND);
     let before = group.generation();
-    group.topics_changed(&topics_in_life(&[("t", 4)], 2), SECOND);
+    turn_topics(&mut group, &[("t", 4)], 2);
     assert_eq!(group.may_commit("a", &place(0), before), Err(Refusal::NotHeld(place(0))));
     let changes = group.poll(&id("a"), SECOND).expect("it is a member");
     assert_eq!(numbers(&changes.lost), [0, 1, 2, 3]);
@@ -262,7 +265,7 @@ fn only_an_empty_group_can_be_deleted_and_then_nobody_joins_it() {
 #[test]
 fn any_change_settles_within_three_rounds() {
     let mut group = group();
-    group.topics_changed(&topics(&[("t", 30)]), SECOND);
+    turn_topics(&mut group, &[("t", 30)], 1);
     let names: Vec<String> = (0..12).map(|number| format!("m{number:02}")).collect();
     let mut members: Vec<&str> = Vec::new();
     for name in &names {
