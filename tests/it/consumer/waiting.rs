@@ -1,7 +1,10 @@
 //! Waiting: asleep until there is something, and awake then, also when the partition was put to rest meanwhile.
 
 use super::{Alarm, PATIENCE, drain, fill, manual, orders, threaded};
-use annals::{Broker, Durability, ErrorKind, ReadLevel, Record, TopicOptions};
+use crate::figure;
+use crate::proof::Size;
+use annals::clock::ManualClock;
+use annals::{Broker, Durability, ErrorKind, ReadLevel, Record, Timestamp, TopicOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -123,6 +126,59 @@ fn a_partition_rests_under_a_sleeper() {
         assert!(alarm.count() > before);
         assert!(matches!(alarm.poll(&mut waiting), Poll::Ready(Ok(records)) if records.len() == 1));
     }
+}
+
+/// SEMANTICS 40: nor is a wake-up lost while partitions are put to rest and opened again under sleepers.
+#[test]
+fn no_wake_up_is_lost_while_partitions_come_to_rest() {
+    const PARTITIONS: u32 = 4;
+    let records = Size::asked().pick(300, 1_000, 5_000);
+    let clock = ManualClock::new(Timestamp::from_millis(1_600_000_000_000));
+    let broker = Broker::options().clock(clock.clone()).open_in_memory().expect("memory can be had");
+    let topic = orders(&broker, PARTITIONS);
+    let consumers = [ReadLevel::Written, ReadLevel::Durable].map(|level| {
+        let places = (0..PARTITIONS).map(|partition| (&topic, partition));
+        let mut consumer = broker.consumer().assign(places).read_level(level).build().expect("all are there");
+        std::thread::spawn(move || {
+            let mut count = 0;
+            while count < records {
+                let found = consumer.poll(PATIENCE).expect("nothing is wrong");
+                assert!(!found.is_empty(), "{level:?}: not woken for {PATIENCE:?}, after {count} records");
+                count += found.len();
+            }
+        })
+    });
+    let is_over = Arc::new(AtomicU64::new(0));
+    let night = {
+        let (broker, is_over) = (broker.clone(), is_over.clone());
+        std::thread::spawn(move || {
+            let mut rests = 0;
+            while is_over.load(Ordering::SeqCst) == 0 {
+                let before = broker.stats().open_count;
+                clock.advance(Duration::from_secs(31));
+                broker.maintain().expect("nothing fails");
+                rests += before.saturating_sub(broker.stats().open_count);
+            }
+            rests
+        })
+    };
+    let mut rng = fastrand::Rng::with_seed(40);
+    for _ in 0..records {
+        let log = topic.partition(rng.u32(..PARTITIONS)).expect("it is there");
+        // Nobody waits for it, so that nothing but a sleeper brings about its sync.
+        drop(log.append_with(Durability::Written, [Record::new("a")]));
+        drop(log);
+        if rng.u8(..4) == 0 {
+            std::thread::sleep(Duration::from_micros(rng.u64(..300)));
+        }
+    }
+    consumers.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
+    is_over.store(1, Ordering::SeqCst);
+    let rests = night.join().expect("it does not panic");
+    assert!(rests > 10, "partitions came to rest {rests} times only");
+    figure!(
+        "waking under rest: {records} records, {rests} times a partition was put to rest, no wake-up lost"
+    );
 }
 
 /// The same of a member of a group, which has committed what it read.
