@@ -41,9 +41,14 @@ impl Clock for SystemClock {
     }
 
     fn monotonic(&self) -> Duration {
-        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-        START.get_or_init(std::time::Instant::now).elapsed()
+        stopwatch()
     }
+}
+
+/// Time since the first call, to the nanosecond: to measure by, where no promise depends on it.
+pub(crate) fn stopwatch() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
 }
 
 /// A clock that stands still until it is told to move.

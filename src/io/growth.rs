@@ -6,7 +6,7 @@
 //! ```
 
 use super::disk::allocate;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::stopwatch;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -24,7 +24,7 @@ const MARK_LEN_MAX: u64 = 4096;
 /// The growth of one mapped file.
 #[derive(Debug, Default)]
 pub(super) struct Growth {
-    /// When it grew last, monotonic.
+    /// When it grew last, by the stopwatch.
     last: Option<Duration>,
 }
 
@@ -32,7 +32,7 @@ impl Growth {
     /// Takes disk space for `range` of the file, and brings its pages into the page cache where that is worth it.
     pub(super) fn grow(&mut self, file: &File, range: &Range<u64>) -> io::Result<()> {
         allocate(file, range.start, range.end)?;
-        let now = SystemClock.monotonic();
+        let now = stopwatch();
         let is_busy = self.last.is_some_and(|last| now.saturating_sub(last) < BULK_STEP_LASTS);
         self.last = Some(now);
         if is_busy && range.end - range.start >= BULK_LEN_MIN {
@@ -75,7 +75,7 @@ mod tests {
         let (end, capacity) = (CHUNK - 20, 4 << 20);
         file.set_len(capacity).unwrap();
         file.write_all_at(&[7; 48], end).unwrap();
-        let mut growth = Growth { last: Some(SystemClock.monotonic()) };
+        let mut growth = Growth { last: Some(stopwatch()) };
         growth.grow(&file, &(end..capacity)).unwrap();
         let mut found = vec![1; (capacity - end) as usize];
         file.read_exact_at(&mut found, end).unwrap();
