@@ -233,7 +233,7 @@ fn a_member_of_a_group_that_is_killed_passes_nothing_over() {
         let mut child = command.stdout(Stdio::piped()).spawn().expect("the tool can be run");
         let mut out = child.stdout.take().expect("it was asked for");
         // After so many bytes it is killed, wherever it is by then; what is in the pipe was handed over.
-        let (limit, mut text, mut chunk) = (rng.usize(0..30_000), Vec::new(), vec![0; 4_096]);
+        let (limit, mut text, mut chunk) = (rng.usize(0..100_000), Vec::new(), vec![0; 4_096]);
         while text.len() <= limit {
             let len = out.read(&mut chunk).expect("a pipe can be read");
             if len == 0 {
@@ -241,7 +241,10 @@ fn a_member_of_a_group_that_is_killed_passes_nothing_over() {
             }
             text.extend_from_slice(&chunk[..len]);
         }
-        std::thread::sleep(Duration::from_micros(rng.u64(0..3_000)));
+        // Every second time at once: then what was just read is seldom committed.
+        if kills % 2 == 1 {
+            std::thread::sleep(Duration::from_micros(rng.u64(0..3_000)));
+        }
         drop(child.kill());
         out.read_to_end(&mut text).expect("a pipe can be read");
         let status = child.wait().expect("it was started here");
