@@ -39,9 +39,17 @@ pub(super) struct Depot {
     /// Held where a topic or a line is added, so that a close sees all of them.
     growing: Mutex<()>,
     buffers: Mutex<Vec<Vec<u8>>>,
-    /// Failed batches, oldest first, that a flush has not yet reported.
-    failed: Mutex<Vec<Arc<Fate>>>,
+    /// Failures, oldest first, that a flush has not yet told of.
+    failed: Mutex<Vec<Failure>>,
     agenda: Mutex<Agenda>,
+}
+
+/// What a flush is to tell of.
+enum Failure {
+    /// Not written.
+    Unwritten(Arc<Fate>),
+    /// Written, and lost before it was synced.
+    Lost(Error),
 }
 
 /// What is due when, for the timers thread. No other lock is taken while this one is held.
@@ -60,6 +68,21 @@ pub(super) struct Due {
     pub(super) lines: Vec<(Weak<TopicLines>, u32)>,
     pub(super) rests: bool,
     pub(super) is_pressed: bool,
+}
+
+impl Failure {
+    fn to_tell(&self) -> Result<()> {
+        match self {
+            Self::Unwritten(fate) => fate.unheard_error(),
+            Self::Lost(error) => Err(error.clone()),
+        }
+    }
+
+    fn set_told(&self) {
+        if let Self::Unwritten(fate) = self {
+            fate.set_told();
+        }
+    }
 }
 
 impl Depot {
@@ -139,21 +162,32 @@ impl Depot {
         }
     }
 
-    /// Keeps a failed batch for the next flush.
+    /// Keeps a batch that was not written for the next flush.
     pub(super) fn note_failure(&self, fate: &Arc<Fate>) {
+        self.note(Failure::Unwritten(fate.clone()));
+    }
+
+    /// Keeps for the next flush why records were lost that had been written.
+    pub(super) fn note_lost(&self, error: Error) {
+        self.note(Failure::Lost(error));
+    }
+
+    fn note(&self, failure: Failure) {
         let mut failed = self.failed.lock();
         if failed.len() >= FAILED_MAX {
-            failed.retain(|fate| fate.unheard_error().is_err());
+            failed.retain(|failure| failure.to_tell().is_err());
         }
         if failed.len() < FAILED_MAX {
-            failed.push(fate.clone());
+            failed.push(failure);
         }
     }
 
     /// The first error since the last flush that nobody has heard of.
     pub(super) fn take_failure(&self) -> Result<()> {
         let failed = std::mem::take(&mut *self.failed.lock());
-        failed.iter().try_for_each(|fate| fate.unheard_error())
+        let first = failed.iter().try_for_each(Failure::to_tell);
+        failed.iter().for_each(Failure::set_told);
+        first
     }
 
     /// Has the timers thread look at this line at `due` (monotonic); zero: at once.

@@ -25,6 +25,8 @@ pub(super) struct Fate {
     level: SendDurability,
     /// Whether a receipt has told its holder of the failure.
     is_heard: AtomicBool,
+    /// Whether a flush has told of it, well or not.
+    is_told: AtomicBool,
 }
 
 /// A batch that is stored.
@@ -40,13 +42,18 @@ impl Landed {
         let remaining = if planted(Bug::ReceiptBeforeSync) { Remaining::Nothing } else { stored.remaining };
         Self { base_offset: stored.appended.base_offset(), times: stored.times, remaining }
     }
+
+    pub(super) fn remaining(&self) -> &Remaining {
+        &self.remaining
+    }
 }
 
 impl Fate {
     pub(super) fn new(destination: Arc<Destination>, level: SendDurability) -> Arc<Self> {
         // At `Buffered` nobody waits for it.
         let outcome = if level == SendDurability::Buffered { Outcome::abandoned() } else { Outcome::new() };
-        Arc::new(Self { outcome, destination, level, is_heard: AtomicBool::new(false) })
+        let (is_heard, is_told) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { outcome, destination, level, is_heard, is_told })
     }
 
     /// The level that receipts wait for.
@@ -90,12 +97,21 @@ impl Fate {
         }
     }
 
-    /// What a waiter for it was told, if it is stored: of those that are not, their failures are kept.
-    pub(super) fn sync_error(&self, done: Result<()>) -> Result<()> {
+    /// What a flush tells of it that was told `done`. Who heard of a failed sync did not hear of it for those before.
+    pub(super) fn error_to_tell(&self, done: Result<()>) -> Result<()> {
         match self.outcome.get() {
-            Some(Err(_)) => Ok(()),
+            Some(Err(_)) => self.unheard_error(),
             _ => done,
         }
+    }
+
+    /// A flush has told of it: the next one does not.
+    pub(super) fn set_told(&self) {
+        self.is_told.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Acquire)
     }
 
     /// Blocks until it is done, at most until `deadline`; what it failed with otherwise.
@@ -156,22 +172,6 @@ impl Fate {
     /// Whether it was told what has become of it.
     pub(super) fn is_settled(&self) -> bool {
         self.outcome.is_settled()
-    }
-
-    /// Whether there is nothing left to wait for.
-    pub(super) fn is_done(&self) -> bool {
-        match self.outcome.get() {
-            None => false,
-            Some(Err(_) | Ok(Landed { remaining: Remaining::Nothing, .. })) => true,
-            Some(Ok(Landed { remaining: Remaining::Sync(until, goal), .. })) => {
-                let mut place = Place::default();
-                let polled = until.poll(goal, &mut place, &mut Context::from_waker(std::task::Waker::noop()));
-                if polled.is_pending() {
-                    until.abandon(goal, &mut place);
-                }
-                polled.is_ready()
-            }
-        }
     }
 
     fn hear(&self, done: Result<Landed>, share: Share) -> Result<RecordMetadata> {

@@ -2,8 +2,8 @@
 
 use super::depot::Depot;
 use super::fate::Fate;
-use crate::Result;
 use crate::sync::{Deadline, Mutex, Place, Promise, Share};
+use crate::{Error, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -19,6 +19,7 @@ pub(super) struct Flushing {
 #[derive(Default)]
 struct Done {
     count: usize,
+    first_error: Option<Error>,
     /// Where the poller stands in the queues of the first that is not done.
     place: Place,
 }
@@ -27,29 +28,37 @@ impl Flushing {
     pub(super) fn new(depot: Arc<Depot>, fates: Vec<Arc<Fate>>) -> Self {
         Self { depot, fates, done: Mutex::default() }
     }
+
+    /// All are done: tells what is to be told, of these and of what failed before them, and that once.
+    fn tell(&self, first_error: Option<Error>) -> Result<()> {
+        let before = self.depot.take_failure();
+        self.fates.iter().for_each(|fate| fate.set_told());
+        before.and(first_error.map_or(Ok(()), Err))
+    }
 }
 
 impl Promise<()> for Flushing {
     fn wait(&self, _: Share, deadline: Deadline) -> Result<Option<()>> {
+        let mut first_error = None;
         for fate in &self.fates {
-            // Why a batch could not be written is told below, in the order of the failures.
             let done = fate.wait_done(deadline);
             if matches!(done, Ok(None)) {
                 return Ok(None);
             }
-            fate.sync_error(done.map(drop))?;
+            first_error = first_error.or(fate.error_to_tell(done.map(drop)).err());
         }
-        self.depot.take_failure().map(Some)
+        self.tell(first_error).map(Some)
     }
 
     fn poll(&self, _: Share, _: &mut Place, context: &mut Context<'_>) -> Poll<Result<()>> {
         let mut done = self.done.lock();
         while let Some(fate) = self.fates.get(done.count) {
             let polled = ready!(fate.poll_done(&mut done.place, context));
+            let error = fate.error_to_tell(polled.map(drop)).err();
             done.count += 1;
-            fate.sync_error(polled.map(drop))?;
+            done.first_error = done.first_error.take().or(error);
         }
-        Poll::Ready(self.depot.take_failure())
+        Poll::Ready(self.tell(done.first_error.take()))
     }
 
     fn abandon(&self, _: Share, _: &mut Place) {

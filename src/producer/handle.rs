@@ -121,7 +121,8 @@ impl Producer {
     /// Through the returned work:
     /// - the first error since the last flush that nobody has heard of: of a record whose receipt was dropped, or
     ///   has not told it yet.
-    /// - that of a sync. Which of the records are durable is unknown then.
+    /// - that of a sync, or that records were taken back before theirs, told once and whether anybody heard of it
+    ///   or not. Which of the records are durable is unknown then.
     #[must_use = "the work goes on, but nobody will hear whether it succeeded"]
     pub fn flush(&self) -> Pending<()> {
         self.handle.0.flush()

@@ -7,10 +7,13 @@
 //!                           └──────▶ failed: all that was staged behind it fails too
 //! ```
 
+use super::depot::Depot;
 use super::fate::{Fate, Landed};
 use super::open_batch::OpenBatch;
 use super::topic_lines::TopicLines;
+use super::unsynced::Unsynced;
 use crate::broker::backend::BackendPartition;
+use crate::partition::Remaining;
 use crate::record::{Batch, BatchBuilder};
 use crate::sync::{Bug, Carrier, Relay, planted};
 use crate::{Durability, Error, ErrorKind, Result, TopicPartition};
@@ -62,10 +65,9 @@ pub(super) struct Staged {
     pub(super) listed: Option<Duration>,
     /// Bytes without a key that have come since the sticky partition became this one.
     pub(super) sticky_bytes: usize,
-    /// What becomes of the batch that was begun last, wherever that is now.
-    pub(super) last: Option<Arc<Fate>>,
     /// What becomes of the batches that were taken and not yet told of. A later one may be told of first.
     untold: Vec<Arc<Fate>>,
+    unsynced: Unsynced,
     /// Held while it is sent to; not here while a batch is being appended.
     partition: Option<Arc<dyn BackendPartition>>,
     /// Whether anything was appended since somebody last looked.
@@ -80,7 +82,8 @@ impl Staged {
 
     /// What a flush waits for: when all of these are done, all that was sent is.
     pub(super) fn fates(&self) -> impl Iterator<Item = &Arc<Fate>> {
-        self.untold.iter().chain(self.full.iter().map(|batch| &batch.fate)).chain(&self.last)
+        let staged = self.full.iter().chain(&self.open).map(|batch| &batch.fate);
+        self.unsynced.fates().chain(&self.untold).chain(staged).filter(|fate| !fate.is_told())
     }
 
     /// A buffer for the next batch.
@@ -89,17 +92,15 @@ impl Staged {
     }
 
     /// Lets go of what it does not need, if nothing was sent since the last call. Says whether it holds anything.
-    pub(super) fn rest(&mut self) -> bool {
+    pub(super) fn rest(&mut self, depot: &Depot) -> bool {
         if std::mem::take(&mut self.was_used) || !self.is_empty() {
             return true;
         }
         self.untold.retain(|fate| !fate.is_settled());
-        if self.last.as_ref().is_some_and(|last| last.is_done()) {
-            self.last = None;
-        }
+        self.unsynced.judge(depot);
         self.partition = None;
         self.spare = Vec::new();
-        self.last.is_some()
+        !self.unsynced.is_empty()
     }
 }
 
@@ -189,6 +190,9 @@ impl Carrier for Carrying<'_> {
             staged.is_urgent = false;
         }
         staged.untold.extend(behind.iter().map(|batch| batch.fate.clone()));
+        if let Ok(Remaining::Sync(until, goal)) = result.as_ref().map(Landed::remaining) {
+            staged.unsynced.add(fate.clone(), until, *goal, self.lines.depot());
+        }
         let lost = result.is_err() && planted(Bug::FailureKeepsRoom);
         News { fate, result, freed: if lost { 0 } else { claimed }, buffer, behind }
     }

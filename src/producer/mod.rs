@@ -26,6 +26,7 @@ mod staging;
 mod target;
 mod topic_lines;
 mod topics;
+mod unsynced;
 
 pub use handle::Producer;
 pub use metadata::{Receipt, RecordMetadata};

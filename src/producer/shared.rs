@@ -189,7 +189,7 @@ impl Shared {
         let lines = self.topics.iter().flat_map(|lines| lines.lines());
         let holds = lines.filter(|line| {
             let mut stage = line.relay.lock();
-            stage.is_carried() || stage.rest()
+            stage.is_carried() || stage.rest(&self.depot)
         });
         // All of them are asked.
         if holds.count() > 0 {

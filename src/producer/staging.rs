@@ -137,7 +137,6 @@ impl TopicLines {
         let added = open.builder.len();
         let receipt = sending.receipt(&open, line);
         let is_full = open.builder.len() >= batch_bytes;
-        stage.last = Some(open.fate.clone());
         stage.open = Some(open);
         stage.note_added(sending, added, is_full, claim);
         Ok(Some(receipt))

@@ -1,6 +1,7 @@
 //! SEMANTICS 24 to 28: order, partitions, limits, what a flush means, and what an error does to what follows.
 
-use super::{Alarm, PATIENCE, START};
+use super::START;
+use crate::wakers::{Alarm, PATIENCE};
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, Op, SimDisk};
 use annals::{
@@ -167,6 +168,45 @@ fn flush_tells_the_first_error_that_nobody_heard() {
 
 /// SEMANTICS 28
 #[test]
+fn flush_tells_of_a_record_that_was_stored_and_lost_before_its_sync() {
+    // Its sync fails, and what is sent next hears of that for itself alone.
+    let (disk, clock, broker, topic) = sim(1);
+    let producer = broker.producer().build().expect("the options are right");
+    drop(producer.send(&topic, Record::new("a")).expect("there is room"));
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+    broker.maintain().expect_err("the sync fails");
+    let refused = producer.send(&topic, Record::new("b")).expect("there is room");
+    assert_eq!(refused.wait().expect_err("it is poisoned").kind(), ErrorKind::Poisoned);
+    producer.flush().wait().expect_err("nobody heard of the first");
+    producer.flush().wait().expect("it was told");
+
+    // So it is when the producer has let go of its partition meanwhile.
+    topic.partition(0).expect("it is there").reopen().expect("the disk works");
+    drop(producer.send(&topic, Record::new("c")).expect("there is room"));
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+    broker.maintain().expect_err("the sync fails");
+    for _ in 0..5 {
+        clock.advance(Duration::from_secs(20));
+        drop(broker.maintain());
+    }
+    producer.flush().wait().expect_err("nobody heard of it");
+    producer.flush().wait().expect("it was told");
+
+    // It is taken back, and what is sent next is well.
+    let (_disk, _clock, broker, topic) = sim(1);
+    let producer = broker.producer().build().expect("the options are right");
+    for _ in 0..2 {
+        drop(producer.send(&topic, Record::new("a")).expect("there is room"));
+        topic.partition(0).expect("it is there").truncate(Offset::ZERO).expect("it was not synced");
+        drop(producer.send(&topic, Record::new("b")).expect("there is room"));
+        assert_eq!(producer.flush().wait().expect_err("the first is gone").kind(), ErrorKind::Conflict);
+        producer.flush().wait().expect("it was told");
+        assert_eq!(values(&topic, 0), ["b"]);
+    }
+}
+
+/// SEMANTICS 28
+#[test]
 fn dropping_a_producer_flushes_and_cannot_report() {
     let (disk, _clock, broker, topic) = sim(1);
     let producer = lingering(&broker);
@@ -241,7 +281,7 @@ fn a_poisoned_partition_refuses_until_it_is_reopened() {
     let stored = producer.send(&topic, Record::new("c")).expect("there is room").wait().expect("it is well");
     assert_eq!(values(&topic, 0).last().map(String::as_str), Some("c"));
     assert_eq!(stored.offset().get() + 1, values(&topic, 0).len() as u64);
-    drop(producer.flush().wait());
+    producer.flush().wait().expect("it was heard, and what came after it is well");
     producer.close().expect("nothing is left to tell");
 }
 
