@@ -228,6 +228,16 @@ mod tests {
         releases: AtomicU64,
     }
 
+    impl Giver {
+        fn connected_to(account: &Arc<Account>) -> Arc<Self> {
+            let (deletes, releases) = (AtomicU64::new(0), AtomicU64::new(0));
+            let giver = Arc::new(Self { booking: Booking::new(account), deletes, releases });
+            let shedder: Weak<dyn Shedder> = Arc::<Self>::downgrade(&giver);
+            account.connect(shedder);
+            giver
+        }
+    }
+
     impl Shedder for Giver {
         fn recount(&self) {}
 
@@ -248,13 +258,7 @@ mod tests {
     #[test]
     fn no_more_is_shed_than_is_needed() {
         let account = Account::new(100);
-        let giver = Arc::new(Giver {
-            booking: Booking::new(&account),
-            deletes: AtomicU64::new(0),
-            releases: AtomicU64::new(0),
-        });
-        let shedder: Weak<dyn Shedder> = Arc::<Giver>::downgrade(&giver);
-        account.connect(shedder);
+        let giver = Giver::connected_to(&account);
         assert!(giver.booking.cover(100));
         let taker = Booking::new(&account);
         assert!(account.make_room(&taker, &|| taker.cover(5)));
@@ -268,13 +272,7 @@ mod tests {
     #[test]
     fn what_is_given_back_for_one_is_not_taken_by_another() {
         let account = Account::new(100);
-        let giver = Arc::new(Giver {
-            booking: Booking::new(&account),
-            deletes: AtomicU64::new(0),
-            releases: AtomicU64::new(0),
-        });
-        let shedder: Weak<dyn Shedder> = Arc::<Giver>::downgrade(&giver);
-        account.connect(shedder);
+        let giver = Giver::connected_to(&account);
         let (taker, thief) = (Booking::new(&account), Booking::new(&account));
         assert!(giver.booking.cover(80) && thief.cover(20));
         let fits = || {

@@ -2,6 +2,7 @@
 //! what, where and why, before anything is changed.
 
 use crate::basics::{tempdir, values};
+use crate::own_process;
 use annals::clock::ManualClock;
 use annals::io::{MemoryDisk, SimDisk};
 use annals::{
@@ -332,12 +333,9 @@ fn a_second_writer_is_told_who_holds_the_lock() {
         &[&own, &dir.display().to_string()],
     );
     // Another process is told the same; see `the_other_process`.
-    let said = std::process::Command::new(std::env::current_exe().expect("tests are programs"))
-        .args(["--exact", "bad_input::the_other_process", "--ignored", "--nocapture"])
-        .env("ANNALS_IT_DIR", &dir)
-        .output()
-        .expect("it can be run again");
-    let said = String::from_utf8_lossy(&said.stdout).into_owned() + &String::from_utf8_lossy(&said.stderr);
+    let mut other = own_process::running("bad_input::the_other_process");
+    other.env("ANNALS_IT_DIR", &dir);
+    let said = own_process::output_of(other);
     assert!(said.contains("said: Locked") && said.contains(&own), "{said}");
     log.append([Record::new("b")]).wait().expect("it is still ours");
     log.close().expect("it syncs");

@@ -3,13 +3,14 @@
 
 use crate::basics::tempdir;
 use crate::figure;
+use crate::own_process;
 use crate::proof::{Count, Seed, Size};
 use annals::{Broker, Consumer, Record, TopicOptions};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 /// Says to a process of its own which directory it is to work in.
@@ -102,10 +103,8 @@ fn each_flight_is_handled_at_least_once_whenever_the_group_is_killed() {
 }
 
 fn start(dir: &Path) -> Child {
-    let own = std::env::current_exe().expect("this is a test binary");
-    let mut child = Command::new(own);
-    child.args(["--exact", "group_kills::works_in_a_process_of_its_own", "--nocapture"]).env(CHILD, dir);
-    child.stdout(Stdio::null()).spawn().expect("a test binary can be run")
+    let mut child = own_process::running("group_kills::works_in_a_process_of_its_own");
+    child.env(CHILD, dir).stdout(Stdio::null()).spawn().expect("a test binary can be run")
 }
 
 /// Waits for the process to get somewhere.

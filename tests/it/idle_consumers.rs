@@ -3,6 +3,7 @@
 
 use crate::figure;
 use crate::many_partitions::quick_disk;
+use crate::own_process;
 use crate::proof::{Count, Size, skip, under_memory_checker};
 use annals::{Broker, Consumer, Durability, ReadLevel, Record, Topic, TopicOptions};
 use std::collections::BTreeMap;
@@ -27,14 +28,10 @@ fn waiting_consumers_cost_nothing() {
         return skip("idle consumers: processor time and wake-ups are counted on Linux");
     }
     let dir = quick_disk();
-    let own = std::env::current_exe().expect("this is a test binary");
-    let mut child = std::process::Command::new(own);
-    child.args(["--exact", "idle_consumers::asleep_in_a_process_of_its_own", "--nocapture"]);
-    let output = child.env(CHILD, &dir).output().expect("a test binary can be run");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    printed.lines().filter(|line| line.starts_with("figure:")).for_each(|line| println!("{line}"));
+    let mut child = own_process::running("idle_consumers::asleep_in_a_process_of_its_own");
+    child.env(CHILD, &dir);
+    own_process::relay_figures(child);
     drop(std::fs::remove_dir_all(&dir));
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Does nothing unless it is run by the test above.

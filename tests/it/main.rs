@@ -32,6 +32,7 @@ mod many_partitions;
 mod many_segments;
 mod model;
 mod open_time;
+mod own_process;
 #[cfg(annals_planted)]
 mod planted;
 mod producer;
@@ -41,3 +42,4 @@ mod real_disk;
 mod real_power_cuts;
 mod regressions;
 mod semantics;
+mod wakers;

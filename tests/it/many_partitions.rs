@@ -3,6 +3,7 @@
 
 use crate::basics::tempdir;
 use crate::figure;
+use crate::own_process;
 use crate::proof::{Count, Size, skip, under_memory_checker};
 use annals::{Broker, Durability, Record, TopicOptions};
 use std::path::{Path, PathBuf};
@@ -34,14 +35,10 @@ fn thousands_of_idle_partitions_take_little_of_anything() {
         topic.partition(0).expect("it is new").append([Record::new("a")]).wait().expect("there is room");
     }
     broker.close().expect("nothing fails");
-    let own = std::env::current_exe().expect("this is a test binary");
-    let mut child = std::process::Command::new(own);
-    child.args(["--exact", "many_partitions::opened_by_a_process_of_its_own", "--nocapture"]);
-    let output = child.env(CHILD, &dir).output().expect("a test binary can be run");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    printed.lines().filter(|line| line.starts_with("figure:")).for_each(|line| println!("{line}"));
+    let mut child = own_process::running("many_partitions::opened_by_a_process_of_its_own");
+    child.env(CHILD, &dir);
+    own_process::relay_figures(child);
     drop(std::fs::remove_dir_all(&dir));
-    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Does nothing unless it is run by the test above.

@@ -1,9 +1,10 @@
 //! A log with more segments than its process may have open files.
 
 use crate::basics::tempdir;
+use crate::own_process;
 use annals::{Durability, Follower, Offset, Partition, PartitionOptions, ReadLevel, Record, Timestamp};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Where the child is told to make its log.
 const CHILD: &str = "ANNALS_MANY_SEGMENTS_DIR";
@@ -14,20 +15,17 @@ const SEGMENTS: usize = 250;
 #[test]
 fn a_log_may_have_more_segments_than_its_process_may_open_files() {
     let dir = tempdir();
-    let this = std::env::current_exe().expect("this binary");
-    let command = format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$@\"");
-    let child = Command::new("sh")
-        .args(["-c", &command])
+    let this = std::env::current_exe().expect("tests are programs");
+    let limit = format!("ulimit -n {FILES_MAX}; exec \"$0\" \"$@\"");
+    let mut child = Command::new("sh");
+    child
+        .args(["-c", &limit])
         .arg(this)
-        .args(["many_segments::the_child_with_few_files", "--exact", "--ignored", "--nocapture"])
-        .env(CHILD, &dir)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .output()
-        .expect("there is a shell");
+        .args(own_process::arguments("many_segments::the_child_with_few_files"));
+    child.env(CHILD, &dir);
+    let said = own_process::output_of(child);
     drop(std::fs::remove_dir_all(&dir));
-    let said = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
-    assert!(child.status.success() && said.contains("all of it was read"), "{said}");
+    assert!(said.contains("all of it was read"), "{said}");
 }
 
 fn options() -> PartitionOptions {

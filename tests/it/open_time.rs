@@ -10,13 +10,12 @@
 //! All of it is in the page cache. The kill is a real one, of a child process: this same binary.
 
 use crate::basics::tempdir;
+use crate::own_process;
 use crate::proof::{Size, skip};
 use annals::io::SimDisk;
 use annals::{Durability, Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome};
 use std::fmt;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
@@ -166,19 +165,9 @@ fn append_until(log: &Partition, len: usize, is_enough: impl Fn() -> bool) {
 
 /// Has a child open the log and append to it, and kills it.
 fn kill_child(dir: &Path, len: usize, kill: Kill) {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["open_time::the_child_that_is_killed", "--exact", "--ignored", "--nocapture"])
-        .env(CHILD[0], dir)
-        .env(CHILD[1], len.to_string())
-        .env(CHILD[2], format!("{kill:?}"))
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this binary runs");
-    let output = BufReader::new(child.stdout.take().expect("it was piped"));
-    let ready = output.lines().map_while(Result::ok).any(|line| line.ends_with("ready"));
-    child.kill().expect("it waits to be killed");
-    child.wait().expect("it was killed");
-    assert!(ready, "the child died too early");
+    let mut child = own_process::running("open_time::the_child_that_is_killed");
+    child.env(CHILD[0], dir).env(CHILD[1], len.to_string()).env(CHILD[2], format!("{kill:?}"));
+    own_process::kill_when_ready(child);
 }
 
 #[test]

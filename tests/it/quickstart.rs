@@ -5,10 +5,9 @@
 mod program;
 
 use crate::basics::tempdir;
+use crate::own_process;
 use annals::{Broker, Offset};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 const FLIGHTS: usize = 27_004;
 /// Where the child works, and after how many appended flights it waits to be killed.
@@ -16,18 +15,9 @@ const CHILD: [&str; 2] = ["ANNALS_QUICKSTART_DIR", "ANNALS_QUICKSTART_UNTIL"];
 
 /// Runs the program in a child, and kills it once it has appended so many.
 fn killed_after(dir: &Path, until: usize) {
-    let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["quickstart::the_child_that_is_killed", "--exact", "--ignored", "--nocapture"])
-        .env(CHILD[0], dir)
-        .env(CHILD[1], until.to_string())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("this binary runs");
-    let output = BufReader::new(child.stdout.take().expect("it was piped"));
-    let ready = output.lines().map_while(Result::ok).any(|line| line.ends_with("ready"));
-    child.kill().expect("it waits to be killed");
-    child.wait().expect("it was killed");
-    assert!(ready, "the child came to its end before {until}");
+    let mut child = own_process::running("quickstart::the_child_that_is_killed");
+    child.env(CHILD[0], dir).env(CHILD[1], until.to_string());
+    own_process::kill_when_ready(child);
 }
 
 #[test]

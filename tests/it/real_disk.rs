@@ -8,6 +8,7 @@
 //! ```
 
 use crate::figure;
+use crate::own_process;
 use crate::proof::{self, Count, Rate, Seed, Size};
 use annals::{
     Durability, ErrorKind, Follower, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Record,
@@ -72,8 +73,7 @@ fn the_writer() {
 
 /// Runs the writer in another process, kills it after `life`, and returns what it was told last.
 fn killed_after(dir: &Path, mode: WriteMode, level: Durability, life: Duration) -> u64 {
-    let mut child = Command::new(std::env::current_exe().expect("tests are programs"))
-        .args(["--exact", "real_disk::the_writer", "--ignored", "--nocapture"])
+    let mut child = own_process::running("real_disk::the_writer")
         .env("ANNALS_IT_DIR", dir)
         .env("ANNALS_IT_MODE", if mode == WriteMode::Pwrite { "pwrite" } else { "map" })
         .env("ANNALS_IT_LEVEL", if level == Durability::Durable { "durable" } else { "written" })

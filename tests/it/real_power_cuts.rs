@@ -11,6 +11,7 @@
 
 use crate::figure;
 use crate::loop_disk::{Journal, Kind, LoopDisk};
+use crate::own_process;
 use crate::proof::{Count, Rate, Seed, Size};
 use annals::{
     Broker, BrokerOptions, Durability, Maintenance, Offset, Partition, ReadLevel, Record, RecoveryOutcome,
@@ -19,7 +20,7 @@ use annals::{
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -278,8 +279,7 @@ impl Model {
 }
 
 fn spawn(dir: &Path, seed: u64) -> Child {
-    Command::new(std::env::current_exe().expect("tests are programs"))
-        .args(["--exact", "real_power_cuts::the_writer", "--ignored", "--nocapture"])
+    own_process::running("real_power_cuts::the_writer")
         .env(CHILD[0], dir)
         .env(CHILD[1], seed.to_string())
         .stdout(Stdio::piped())

@@ -1,11 +1,13 @@
 use super::*;
 use crate::ErrorKind;
-use crate::io::{Access, Dir, File, MemoryDisk, read_full, write_all};
+use crate::io::{Access, MemoryDisk};
+use crate::partition::slots::bench::{self, poke};
 use proptest::prelude::*;
-use std::sync::Arc;
 
 mod crash;
 mod documented;
+
+type Dirs = bench::Dirs<Manifest>;
 
 fn offset(number: u64) -> Offset {
     Offset::new(number).expect("tests use offsets in range")
@@ -56,44 +58,6 @@ fn long(count: u64) -> Manifest {
     Manifest { segments, log_start: Offset::ZERO, next_sequence: count, lost: Vec::new(), ..manifest() }
 }
 
-fn new_dir() -> Arc<dyn Dir> {
-    MemoryDisk::new().root()
-}
-
-fn content(dir: &Arc<dyn Dir>) -> Vec<u8> {
-    let file = dir.open(MANIFEST, Access::Read).expect("the manifest is there");
-    let len = file.len().expect("memory has a length");
-    let mut bytes = vec![0; usize::try_from(len).expect("a short file")];
-    assert_eq!(read_full(&*file, &mut bytes, 0).expect("memory can be read"), bytes.len());
-    bytes
-}
-
-/// A directory whose manifest has this content.
-fn dir_with(bytes: &[u8]) -> Arc<dyn Dir> {
-    let dir = new_dir();
-    let file = dir.create(MANIFEST).expect("a new directory");
-    write_all(&*file, bytes, 0).expect("memory has room");
-    dir
-}
-
-fn poke(file: &dyn File, position: usize, bytes: &[u8]) {
-    write_all(file, bytes, position as u64).expect("memory has room");
-}
-
-fn load(dir: &Arc<dyn Dir>) -> (Manifest, SlotReport) {
-    let (_, manifest, report) = ManifestFile::load(dir).expect("one slot is good");
-    assert_eq!(load_read_only(&**dir).expect("the same for readers"), (manifest.clone(), report.clone()));
-    (manifest, report)
-}
-
-fn refusal(dir: &Arc<dyn Dir>) -> ErrorKind {
-    let error = ManifestFile::load(dir).expect_err("it must be refused");
-    let same = load_read_only(&**dir).expect_err("readers are refused too");
-    assert_eq!(error.kind(), same.kind());
-    assert!(error.to_string().contains(MANIFEST), "{error}");
-    error.kind()
-}
-
 /// Puts a checksum that holds into the slot that `bytes` are.
 fn reseal(bytes: &mut [u8]) {
     let mut hasher = crc32fast::Hasher::new();
@@ -127,10 +91,10 @@ fn the_bytes_lie_where_the_format_says() {
 
 #[test]
 fn what_was_committed_is_loaded_and_a_load_writes_nothing() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     assert_eq!(ManifestFile::load(&dir).expect_err("there is none").kind(), ErrorKind::NotFound);
     let mut file = ManifestFile::create(&dir, &manifest()).expect("a new directory");
-    assert_eq!(load(&dir), (manifest(), SlotReport::Even));
+    assert_eq!(Dirs::load(&dir), (manifest(), SlotReport::Even));
     assert_eq!(
         ManifestFile::create(&dir, &manifest()).expect_err("it exists").kind(),
         ErrorKind::AlreadyExists
@@ -140,9 +104,9 @@ fn what_was_committed_is_loaded_and_a_load_writes_nothing() {
         next.leader_epoch = round;
         file.commit(&mut next).expect("memory has room");
         assert_eq!(next.generation, u64::from(round));
-        let before = content(&dir);
-        assert_eq!(load(&dir), (next.clone(), SlotReport::Even));
-        assert_eq!(content(&dir), before);
+        let before = Dirs::content(&dir);
+        assert_eq!(Dirs::load(&dir), (next.clone(), SlotReport::Even));
+        assert_eq!(Dirs::content(&dir), before);
         // A commit goes on behind a load as behind a commit.
         file = ManifestFile::load(&dir).expect("it was just committed").0;
     }
@@ -152,12 +116,12 @@ fn what_was_committed_is_loaded_and_a_load_writes_nothing() {
 
 #[test]
 fn a_manifest_that_makes_no_sense_is_not_written() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut file = ManifestFile::create(&dir, &manifest()).expect("a new directory");
     let mut bad = manifest();
     bad.next_sequence = 8;
     assert_eq!(file.commit(&mut bad).expect_err("sequence 8 is taken").kind(), ErrorKind::InvalidInput);
-    assert_eq!(load(&dir), (manifest(), SlotReport::Even));
+    assert_eq!(Dirs::load(&dir), (manifest(), SlotReport::Even));
     let mut too_long = long(300_000);
     assert_eq!(file.commit(&mut too_long).expect_err("16.8 MB").kind(), ErrorKind::TooLarge);
     file.commit(&mut manifest()).expect("nothing was written, so all can go on");
@@ -165,39 +129,27 @@ fn a_manifest_that_makes_no_sense_is_not_written() {
 
 #[test]
 fn every_flipped_bit_is_healed_by_the_other_slot() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut newest = manifest();
     ManifestFile::create(&dir, &manifest())
         .expect("a new directory")
         .commit(&mut newest)
         .expect("memory has room");
-    let good = content(&dir);
-    assert_eq!(good.len(), 8192);
-    let file = dir.open(MANIFEST, Access::ReadWrite).expect("the manifest is there");
-    for bit in 0..good.len() * 8 {
-        let at = bit / 8;
-        poke(&*file, at, &[good[at] ^ 1 << (bit % 8)]);
-        let (_, loaded, report) = ManifestFile::load(&dir).expect("the other slot is good");
-        assert_eq!(loaded, newest);
-        let damaged = if at < 4096 { Slot::Zero } else { Slot::One };
-        assert!(matches!(report, SlotReport::OneBad { bad, .. } if bad == damaged), "bit {bit}: {report:?}");
-        poke(&*file, at, &good[at..=at]);
-    }
-    assert_eq!(load(&dir), (newest, SlotReport::Even));
+    Dirs::flip_every_bit(&dir, &newest);
 }
 
 #[test]
 fn two_damaged_slots_are_corrupt_and_name_both_flaws() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     ManifestFile::create(&dir, &manifest()).expect("a new directory");
-    let good = content(&dir);
+    let good = Dirs::content(&dir);
     for (first, second) in [(0, 4096), (12, 5000), (17, 4096 + 17), (4095, 8191), (3000, 4096 + 8)] {
         let mut bad = good.clone();
         bad[first] ^= 0x40;
         bad[second] ^= 0x10;
-        assert_eq!(refusal(&dir_with(&bad)), ErrorKind::Corrupt);
+        assert_eq!(Dirs::refusal(&Dirs::with(&bad)), ErrorKind::Corrupt);
     }
-    let zeros = ManifestFile::load(&dir_with(&[0; 8192])).expect_err("nothing is there").to_string();
+    let zeros = ManifestFile::load(&Dirs::with(&[0; 8192])).expect_err("nothing is there").to_string();
     assert!(zeros.contains("slot 0: expected the magic \"ANNALMAN\", found \"\\x00"), "{zeros}");
     assert!(zeros.contains("slot 1: expected the magic"), "{zeros}");
 }
@@ -205,76 +157,76 @@ fn two_damaged_slots_are_corrupt_and_name_both_flaws() {
 #[test]
 fn every_cut_is_found() {
     for (count, step) in [(3, 1), (200, 97)] {
-        let dir = new_dir();
+        let dir = Dirs::empty();
         let newest = long(count);
         let file = ManifestFile::create(&dir, &newest).expect("a new directory");
-        let good = content(&dir);
+        let good = Dirs::content(&dir);
         let slot_len = usize::try_from(file.disk_bytes() / 2).expect("a short file");
         for len in (0..good.len()).step_by(step) {
-            let cut = dir_with(&good[..len]);
+            let cut = Dirs::with(&good[..len]);
             if len < slot_len {
-                assert_eq!(refusal(&cut), ErrorKind::Corrupt, "cut at {len}");
+                assert_eq!(Dirs::refusal(&cut), ErrorKind::Corrupt, "cut at {len}");
             } else {
-                let (loaded, report) = load(&cut);
+                let (loaded, report) = Dirs::load(&cut);
                 assert_eq!(loaded, newest);
                 assert!(matches!(report, SlotReport::OneBad { bad: Slot::One, .. }), "cut at {len}");
             }
         }
-        assert_eq!(load(&dir_with(&[&good[..], &[0; 100]].concat())), (newest, SlotReport::Even));
+        assert_eq!(Dirs::load(&Dirs::with(&[&good[..], &[0; 100]].concat())), (newest, SlotReport::Even));
     }
 }
 
 #[test]
 fn a_commit_torn_at_any_byte_leaves_the_old_state_or_the_new() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut old = manifest();
     let mut file = ManifestFile::create(&dir, &old).expect("a new directory");
     file.commit(&mut old).expect("memory has room");
-    let before = content(&dir);
+    let before = Dirs::content(&dir);
     let mut new = manifest();
     new.segments.truncate(3);
     new.segments[2] = open(2, 300, 500);
     file.commit(&mut new).expect("memory has room");
-    let after = content(&dir);
+    let after = Dirs::content(&dir);
 
-    let torn = dir_with(&before);
+    let torn = Dirs::with(&before);
     let raw = torn.open(MANIFEST, Access::ReadWrite).expect("the manifest is there");
     // Generation 2 writes slot 0 first.
     for at in 0..8192 {
-        let (loaded, report) = load(&torn);
+        let (loaded, report) = Dirs::load(&torn);
         let expected = if at <= 4095 && before[at..4096] != after[at..4096] { &old } else { &new };
         assert_eq!(&loaded, expected, "torn at {at}: {report:?}");
         poke(&*raw, at, &after[at..=at]);
         if at % 512 == 17 {
             // Whatever was found, the next commit goes through, and heals both slots.
-            let copy = dir_with(&content(&torn));
+            let copy = Dirs::with(&Dirs::content(&torn));
             let (mut file, mut loaded, _) = ManifestFile::load(&copy).expect("one slot is good");
             let before_heal = loaded.generation;
             file.commit(&mut loaded).expect("memory has room");
             assert!(loaded.generation > before_heal);
-            assert_eq!(load(&copy), (loaded, SlotReport::Even));
+            assert_eq!(Dirs::load(&copy), (loaded, SlotReport::Even));
         }
     }
-    assert_eq!(load(&torn), (new, SlotReport::Even));
+    assert_eq!(Dirs::load(&torn), (new, SlotReport::Even));
 }
 
 #[test]
 fn the_slot_that_may_not_be_on_the_disk_is_written_first() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut state = manifest();
     ManifestFile::create(&dir, &state).expect("a new directory").commit(&mut state).expect("memory has room");
-    let even = content(&dir);
+    let even = Dirs::content(&dir);
     for damaged in [Slot::Zero, Slot::One] {
         let mut bytes = even.clone();
         bytes[if damaged == Slot::Zero { 100 } else { 4196 }] ^= 1;
-        let dir = dir_with(&bytes);
+        let dir = Dirs::with(&bytes);
         let (mut file, mut loaded, _) = ManifestFile::load(&dir).expect("one slot is good");
         file.commit(&mut loaded).expect("memory has room");
         assert_eq!(Slot::first_of(loaded.generation), damaged);
     }
     // A commit cut off between the slots: the newer one may be in the cache alone.
     let newer = Manifest { generation: state.generation + 1, ..manifest() }.encode(4096);
-    let dir = dir_with(&[&newer[..], &even[4096..]].concat());
+    let dir = Dirs::with(&[&newer[..], &even[4096..]].concat());
     let (mut file, mut loaded, report) = ManifestFile::load(&dir).expect("both are good");
     assert_eq!(report, SlotReport::Uneven { newer: Slot::Zero });
     file.commit(&mut loaded).expect("memory has room");
@@ -291,10 +243,10 @@ fn a_newer_version_is_unsupported_even_beside_a_good_slot() {
     let mut broken = newer.clone();
     broken[9] ^= 1;
     for pair in [[&newer, &good], [&good, &newer], [&newer, &newer], [&broken, &newer], [&newer, &broken]] {
-        assert_eq!(refusal(&dir_with(&pair.map(|slot| &slot[..]).concat())), ErrorKind::Unsupported);
+        assert_eq!(Dirs::refusal(&Dirs::with(&pair.map(|slot| &slot[..]).concat())), ErrorKind::Unsupported);
     }
     // A version that only a flipped bit made: the checksum does not hold.
-    let (loaded, report) = load(&dir_with(&[&broken[..], &good].concat()));
+    let (loaded, report) = Dirs::load(&Dirs::with(&[&broken[..], &good].concat()));
     assert_eq!(loaded, manifest());
     assert!(matches!(report, SlotReport::OneBad { bad: Slot::Zero, .. }));
 }
@@ -302,13 +254,13 @@ fn a_newer_version_is_unsupported_even_beside_a_good_slot() {
 #[test]
 fn slots_that_contradict_each_other_are_corrupt() {
     let other = Manifest { partition: 4, ..manifest() };
-    let dir = dir_with(&[manifest().encode(4096), other.encode(4096)].concat());
-    assert_eq!(refusal(&dir), ErrorKind::Corrupt);
+    let dir = Dirs::with(&[manifest().encode(4096), other.encode(4096)].concat());
+    assert_eq!(Dirs::refusal(&dir), ErrorKind::Corrupt);
 }
 
 #[test]
 fn slots_grow_by_a_new_file_and_shrink_in_place() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut state = long(70);
     let mut file = ManifestFile::create(&dir, &state).expect("a new directory");
     assert_eq!(file.disk_bytes(), 8192);
@@ -318,7 +270,7 @@ fn slots_grow_by_a_new_file_and_shrink_in_place() {
         state = Manifest { generation: state.generation, ..long(count) };
         file.commit(&mut state).expect("memory has room");
         assert_eq!(file.disk_bytes(), disk_bytes, "{count} segments");
-        assert_eq!(load(&dir), (state.clone(), SlotReport::Even));
+        assert_eq!(Dirs::load(&dir), (state.clone(), SlotReport::Even));
         assert_eq!(dir.list().expect("memory lists").len(), 1);
     }
     // With slot 0 gone, slot 1 is found by its place alone.
@@ -326,14 +278,14 @@ fn slots_grow_by_a_new_file_and_shrink_in_place() {
         state = Manifest { generation: state.generation, ..long(count) };
         file.commit(&mut state).expect("memory has room");
         for at in [0, 9, 13, 17, 18, 30] {
-            let mut bytes = content(&dir);
+            let mut bytes = Dirs::content(&dir);
             bytes[at] ^= 0x20;
-            let (loaded, report) = load(&dir_with(&bytes));
+            let (loaded, report) = Dirs::load(&Dirs::with(&bytes));
             assert_eq!(loaded, state);
             assert!(matches!(report, SlotReport::OneBad { bad: Slot::Zero, .. }));
         }
-        let zeroed = [vec![0; slot_len], content(&dir)[slot_len..].to_vec()].concat();
-        assert_eq!(load(&dir_with(&zeroed)).0, state);
+        let zeroed = [vec![0; slot_len], Dirs::content(&dir)[slot_len..].to_vec()].concat();
+        assert_eq!(Dirs::load(&Dirs::with(&zeroed)).0, state);
     }
 }
 
@@ -345,12 +297,12 @@ fn a_full_disk_stops_growth_and_nothing_else() {
     let mut longer = Manifest { generation: 17, ..long(80) };
     assert_eq!(file.commit(&mut longer).expect_err("four more pages").kind(), ErrorKind::NoSpace);
     assert_eq!(longer.generation, 17);
-    assert_eq!(load(&dir), (state.clone(), SlotReport::Even));
+    assert_eq!(Dirs::load(&dir), (state.clone(), SlotReport::Even));
     // Deleting segments needs no room, so a full disk can be relieved.
     state.segments.remove(0);
     state.log_start = offset(100);
     file.commit(&mut state).expect("it is written in place");
-    assert_eq!(load(&dir), (state, SlotReport::Even));
+    assert_eq!(Dirs::load(&dir), (state, SlotReport::Even));
 }
 
 /// What is wrong with the manifest after `change`.
@@ -474,7 +426,7 @@ fn counts_and_lengths_are_checked_before_anything_is_read_by_them() {
         bytes[16..20].copy_from_slice(&capacity.to_le_bytes());
         reseal(&mut bytes);
         assert_eq!(slots::probe::<Manifest>(&bytes), Err(SlotFlaw::Capacity { found: capacity }));
-        assert_eq!(load(&dir_with(&[&bytes[..], &slot].concat())).0, manifest());
+        assert_eq!(Dirs::load(&Dirs::with(&[&bytes[..], &slot].concat())).0, manifest());
     }
 }
 
@@ -501,6 +453,6 @@ proptest! {
             reseal(&mut bytes);
         }
         prop_assert!(Manifest::decode(&bytes).is_err());
-        prop_assert_eq!(refusal(&dir_with(&bytes)), ErrorKind::Corrupt);
+        prop_assert_eq!(Dirs::refusal(&Dirs::with(&bytes)), ErrorKind::Corrupt);
     }
 }

@@ -20,6 +20,8 @@
     )
 )]
 
+#[cfg(test)]
+pub(crate) mod bench;
 mod file;
 mod pair;
 mod slot;

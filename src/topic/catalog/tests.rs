@@ -1,10 +1,11 @@
 use super::*;
-use crate::io::{Access, Dir, File, MemoryDisk, read_full, write_all};
-use crate::partition::slots::{Slot, load_read_only};
+use crate::io::Access;
+use crate::partition::slots::bench::{self, poke};
 use crate::{Durability, ErrorKind, ReadLevel, Retention, TimestampSource};
 use proptest::prelude::*;
-use std::sync::Arc;
 use std::time::Duration;
+
+type Dirs = bench::Dirs<Catalog>;
 
 fn topic(name: &str, id: u8) -> TopicEntry {
     TopicEntry {
@@ -43,34 +44,6 @@ fn long(count: usize) -> Catalog {
     Catalog { generation: 0, topics }
 }
 
-fn new_dir() -> Arc<dyn Dir> {
-    MemoryDisk::new().root()
-}
-
-fn content(dir: &Arc<dyn Dir>) -> Vec<u8> {
-    let file = dir.open(CATALOG, Access::Read).expect("the catalog is there");
-    let len = file.len().expect("memory has a length");
-    let mut bytes = vec![0; usize::try_from(len).expect("a short file")];
-    assert_eq!(read_full(&*file, &mut bytes, 0).expect("memory can be read"), bytes.len());
-    bytes
-}
-
-fn dir_with(bytes: &[u8]) -> Arc<dyn Dir> {
-    let dir = new_dir();
-    poke(&*dir.create(CATALOG).expect("a new directory"), 0, bytes);
-    dir
-}
-
-fn poke(file: &dyn File, position: usize, bytes: &[u8]) {
-    write_all(file, bytes, position as u64).expect("memory has room");
-}
-
-fn load(dir: &Arc<dyn Dir>) -> (Catalog, CatalogReport) {
-    let (_, catalog, report) = CatalogFile::load(dir).expect("one slot is good");
-    assert_eq!(load_read_only(&**dir).expect("the same for readers"), (catalog.clone(), report.clone()));
-    (catalog, report)
-}
-
 /// Puts a checksum that holds into the slot that `bytes` are.
 fn reseal(bytes: &mut [u8]) {
     bytes[..16].copy_from_slice(&Catalog::FRAME.begin(0));
@@ -97,73 +70,59 @@ fn the_bytes_lie_where_the_format_says() {
 
 #[test]
 fn what_was_committed_is_loaded() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     assert_eq!(CatalogFile::load(&dir).expect_err("there is none").kind(), ErrorKind::NotFound);
     let mut file = CatalogFile::create(&dir, &Catalog::default()).expect("a new directory");
     // It grows beyond a slot, and shrinks again.
     for count in [0, 3, 200, 199, 1] {
         let mut next = long(count);
         file.commit(&mut next).expect("memory has room");
-        assert_eq!(load(&dir), (next, CatalogReport::Even));
+        assert_eq!(Dirs::load(&dir), (next, CatalogReport::Even));
     }
     assert_eq!(dir.list().expect("memory lists").len(), 1);
 }
 
 #[test]
 fn every_flipped_bit_is_healed_by_the_other_slot() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     CatalogFile::create(&dir, &catalog()).expect("a new directory");
-    let good = content(&dir);
-    assert_eq!(good.len(), 8192);
-    let file = dir.open(CATALOG, Access::ReadWrite).expect("the catalog is there");
-    for bit in 0..good.len() * 8 {
-        let at = bit / 8;
-        poke(&*file, at, &[good[at] ^ 1 << (bit % 8)]);
-        let (_, loaded, report) = CatalogFile::load(&dir).expect("the other slot is good");
-        assert_eq!(loaded, catalog());
-        let damaged = if at < 4096 { Slot::Zero } else { Slot::One };
-        assert!(matches!(report, CatalogReport::OneBad { bad, .. } if bad == damaged), "bit {bit}");
-        poke(&*file, at, &good[at..=at]);
-    }
-    assert_eq!(load(&dir), (catalog(), CatalogReport::Even));
+    Dirs::flip_every_bit(&dir, &catalog());
 }
 
 #[test]
 fn every_cut_is_found() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     CatalogFile::create(&dir, &catalog()).expect("a new directory");
-    let good = content(&dir);
+    let good = Dirs::content(&dir);
     for len in 0..good.len() {
-        let cut = dir_with(&good[..len]);
+        let cut = Dirs::with(&good[..len]);
         if len < 4096 {
-            let error = CatalogFile::load(&cut).expect_err("no slot is whole");
-            assert_eq!(error.kind(), ErrorKind::Corrupt, "cut at {len}");
-            assert!(error.to_string().contains(CATALOG), "{error}");
+            assert_eq!(Dirs::refusal(&cut), ErrorKind::Corrupt, "cut at {len}");
         } else {
-            assert_eq!(load(&cut).0, catalog(), "cut at {len}");
+            assert_eq!(Dirs::load(&cut).0, catalog(), "cut at {len}");
         }
     }
 }
 
 #[test]
 fn a_commit_torn_at_any_byte_leaves_the_old_state_or_the_new() {
-    let dir = new_dir();
+    let dir = Dirs::empty();
     let mut file = CatalogFile::create(&dir, &catalog()).expect("a new directory");
-    let before = content(&dir);
+    let before = Dirs::content(&dir);
     let mut new = catalog();
     new.topics.remove(0);
     file.commit(&mut new).expect("memory has room");
-    let after = content(&dir);
-    let torn = dir_with(&before);
+    let after = Dirs::content(&dir);
+    let torn = Dirs::with(&before);
     let raw = torn.open(CATALOG, Access::ReadWrite).expect("the catalog is there");
     // Generation 1 writes slot 1 first.
     for at in (4096..8192).chain(0..4096) {
-        let (loaded, report) = load(&torn);
+        let (loaded, report) = Dirs::load(&torn);
         let expected = if at >= 4096 && before[at..] != after[at..] { catalog() } else { new.clone() };
         assert_eq!(loaded, expected, "torn at {at}: {report:?}");
         poke(&*raw, at, &after[at..=at]);
     }
-    assert_eq!(load(&torn), (new, CatalogReport::Even));
+    assert_eq!(Dirs::load(&torn), (new, CatalogReport::Even));
 }
 
 #[test]
@@ -173,8 +132,7 @@ fn a_newer_version_is_unsupported() {
     let frame = crate::segment::Frame { version: 2, ..Catalog::FRAME };
     frame.seal(&mut newer);
     let good = catalog().encode(4096);
-    let error = CatalogFile::load(&dir_with(&[newer, good].concat())).expect_err("of the future");
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(Dirs::refusal(&Dirs::with(&[newer, good].concat())), ErrorKind::Unsupported);
 }
 
 #[test]

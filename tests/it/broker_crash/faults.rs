@@ -92,6 +92,20 @@ fn look(
     Ok(())
 }
 
+/// Has `fail` let ever more operations pass, in steps of about `stride`, until its fault hits none; how often one was hit.
+fn until_spared(
+    random: &mut fastrand::Rng,
+    stride: u64,
+    mut fail: impl FnMut(u64) -> Result<bool, String>,
+) -> Result<u64, String> {
+    let (mut count, mut passes) = (0, random.u64(0..stride));
+    while fail(passes)? {
+        count += 1;
+        passes += random.u64(1..=2 * stride - 1);
+    }
+    Ok(count)
+}
+
 #[test]
 fn topics_survive_a_failure_of_any_operation() {
     let seed = Seed::of("T3 broker faults");
@@ -103,21 +117,14 @@ fn topics_survive_a_failure_of_any_operation() {
         for failure in [Failure::Io, Failure::NoSpace, Failure::Interrupted, Failure::Short] {
             for for_ever in [false, true] {
                 let mut random = seed.rng(hash_of(script.name) ^ u64::from(for_ever));
-                let mut passes = random.u64(0..stride);
-                loop {
+                let count = until_spared(&mut random, stride, |passes| {
                     let fault = Fault::new(failure).after(passes);
                     let fault = if for_ever { fault.for_ever() } else { fault };
                     let script_seed = seed.value() ^ passes ^ hash_of(script.name);
-                    let hit = fail(script, script_seed, |disk| disk.inject(fault.clone()), 0, &mut tally)
-                        .map_err(|wrong| {
-                            format!("{failure:?} after {passes}, for ever {for_ever}: {wrong}")
-                        })?;
-                    if !hit {
-                        break;
-                    }
-                    cases.fetch_add(1, Ordering::Relaxed);
-                    passes += random.u64(1..=2 * stride - 1);
-                }
+                    fail(script, script_seed, |disk| disk.inject(fault.clone()), 0, &mut tally)
+                        .map_err(|wrong| format!("{failure:?} after {passes}, for ever {for_ever}: {wrong}"))
+                })?;
+                cases.fetch_add(count, Ordering::Relaxed);
             }
         }
         Ok(tally)
@@ -138,21 +145,16 @@ fn nothing_unproved_is_shown_of_topics_after_a_failed_sync() {
         for cache in [FailedSync::CacheKeeps, FailedSync::CacheReverts] {
             for op in [Op::Sync, Op::SyncDir] {
                 let mut random = seed.rng(hash_of(script.name));
-                let mut passes = random.u64(0..stride);
-                loop {
+                let count = until_spared(&mut random, stride, |passes| {
                     let prepare = |disk: &SimDisk| {
                         disk.set_failed_sync(cache);
                         disk.inject(Fault::new(Failure::Io).on(op).after(passes));
                     };
                     let script_seed = seed.value() ^ passes ^ hash_of(script.name);
-                    let hit = fail(script, script_seed, prepare, 4, &mut tally)
-                        .map_err(|wrong| format!("{op:?} number {passes}, {cache:?}: {wrong}"))?;
-                    if !hit {
-                        break;
-                    }
-                    cases.fetch_add(1, Ordering::Relaxed);
-                    passes += random.u64(1..=2 * stride - 1);
-                }
+                    fail(script, script_seed, prepare, 4, &mut tally)
+                        .map_err(|wrong| format!("{op:?} number {passes}, {cache:?}: {wrong}"))
+                })?;
+                cases.fetch_add(count, Ordering::Relaxed);
             }
         }
         Ok(tally)

@@ -18,13 +18,7 @@ use annals::clock::ManualClock;
 use annals::{
     Broker, Consumer, ConsumerRecords, Durability, Maintenance, Offset, Record, Timestamp, TopicOptions,
 };
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Wake;
 use std::time::Duration;
-
-/// How long a test waits for what must come without anything else happening.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A broker in memory whose work is done by hand, and its clock.
 fn manual() -> (Broker, ManualClock) {
@@ -82,26 +76,4 @@ fn drain(consumer: &mut Consumer) -> Vec<(u32, u64, String)> {
 
 fn at(number: u64) -> Offset {
     Offset::new(number).expect("these tests stay far below the largest offset")
-}
-
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Alarm(AtomicU64);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Alarm {
-    fn count(&self) -> u64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    /// Polls `future` once, to be told through this.
-    fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> std::task::Poll<F::Output> {
-        let waker = std::task::Waker::from(self.clone());
-        std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(&waker))
-    }
 }

@@ -1,6 +1,7 @@
 //! What polls return: all of it, in order, within limits, fairly.
 
-use super::{Alarm, at, drain, fill, manual, orders, seen, threaded};
+use super::{at, drain, fill, manual, orders, seen, threaded};
+use crate::wakers::Alarm;
 use annals::{
     Broker, Consumer, ConsumerRecord, ConsumerRecords, ConsumerStream, ErrorKind, OwnedConsumerRecord,
     Record, RecordRef, StartAt, Timestamp, TopicOptions, TopicPartition, Wakeup,

@@ -1,8 +1,9 @@
 //! Groups at work in threads: members come, go, die and sleep while records come in, and nothing is left undone.
 
-use super::{PATIENCE, threaded};
+use super::threaded;
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
+use crate::wakers::PATIENCE;
 use annals::{Broker, Consumer, ErrorKind, Record, SendDurability, StartAt, TopicOptions};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,13 +1,14 @@
 //! Waiting: asleep until there is something, and awake then, also when the partition was put to rest meanwhile.
 
-use super::{Alarm, PATIENCE, drain, fill, manual, orders, threaded};
+use super::{drain, fill, manual, orders, threaded};
 use crate::figure;
 use crate::proof::Size;
+use crate::wakers::{Alarm, PATIENCE, block_on};
 use annals::clock::ManualClock;
 use annals::{Broker, Durability, ErrorKind, ReadLevel, Record, Timestamp, TopicOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// SEMANTICS 40: one waiter on many partitions, woken by whichever grows, at either level, and by nothing else.
@@ -79,25 +80,6 @@ fn no_wake_up_is_lost() {
             .into_iter()
             .for_each(|thread| thread.join().expect("it does not panic"));
         consumers.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
-    }
-}
-
-/// A thread as an executor: polls when woken, and never in between.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    struct Thread(std::thread::Thread);
-    impl Wake for Thread {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Thread(std::thread::current())));
-    let (mut future, begun) = (std::pin::pin!(future), Instant::now());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park_timeout(PATIENCE);
-        assert!(begun.elapsed() < PATIENCE, "a future was not woken for {PATIENCE:?}");
     }
 }
 

@@ -290,7 +290,7 @@ fn committing_by_itself_goes_on_while_a_poll_waits() {
     shop.fill(3);
     let mut member = shop.billing().auto_commit_every(5 * SECOND).build().expect("anybody may join");
     assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 3);
-    let alarm = Arc::new(super::Alarm::default());
+    let alarm = Arc::new(crate::wakers::Alarm::default());
     let mut waiting = Box::pin(member.recv());
     assert!(alarm.poll(&mut waiting).is_pending());
     shop.clock.advance(4 * SECOND);
@@ -314,7 +314,7 @@ fn who_makes_no_progress_is_expelled_and_who_waits_is_not() {
     (0..3).for_each(|_| drop(round(&mut members)));
     assert!(members.iter().all(|member| partitions(member).len() == 1));
     let [stuck, waits] = &mut members[..] else { panic!("there are two") };
-    let alarm = Arc::new(super::Alarm::default());
+    let alarm = Arc::new(crate::wakers::Alarm::default());
     let mut waiting = Box::pin(waits.recv());
     assert!(alarm.poll(&mut waiting).is_pending());
     shop.clock.advance(31 * SECOND);
@@ -340,7 +340,9 @@ fn who_has_waited_in_vain_has_to_poll_again_in_time() {
         if way == "timed out" {
             assert!(member.poll(Duration::from_millis(1)).expect("nothing is wrong").is_empty());
         } else {
-            assert!(Arc::new(super::Alarm::default()).poll(&mut Box::pin(member.recv())).is_pending());
+            assert!(
+                Arc::new(crate::wakers::Alarm::default()).poll(&mut Box::pin(member.recv())).is_pending()
+            );
         }
         assert_eq!(partitions(&member).len(), 1);
         shop.clock.advance(31 * SECOND);

@@ -1,6 +1,7 @@
 //! What the handles promise: waiting, waking, closing, refusing.
 
-use super::{Alarm, PATIENCE, START, append, at, block_on, drain, offsets, options, sim, value};
+use super::{START, append, at, drain, offsets, options, sim, value};
+use crate::wakers::{Alarm, PATIENCE, block_on};
 use annals::clock::ManualClock;
 use annals::io::{Op, SimDisk};
 use annals::{

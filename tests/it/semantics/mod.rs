@@ -24,11 +24,6 @@ use annals::{
     Durability, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Reader, Record, Result,
     Timestamp,
 };
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
 
 /// What a segment may take in these tests.
 const SEGMENT_BYTES: u64 = 16 << 10;
@@ -91,47 +86,3 @@ fn offsets(log: &Partition, level: ReadLevel, from: u64) -> Vec<u64> {
 fn at(number: u64) -> Offset {
     Offset::new(number).expect("these tests stay far below the largest offset")
 }
-
-/// Counts how often it was woken.
-#[derive(Default)]
-struct Alarm(AtomicU64);
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-impl Alarm {
-    fn rang(&self) -> bool {
-        self.0.load(Ordering::SeqCst) > 0
-    }
-
-    /// Polls `future` once, to be told through this.
-    fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
-        let waker = Waker::from(self.clone());
-        Pin::new(future).poll(&mut Context::from_waker(&waker))
-    }
-}
-
-/// A thread as an executor: polls when woken, and never in between.
-fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
-    struct Thread(std::thread::Thread);
-    impl Wake for Thread {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Thread(std::thread::current())));
-    let patience = std::time::Instant::now() + PATIENCE;
-    loop {
-        if let Poll::Ready(output) = Pin::new(&mut future).poll(&mut Context::from_waker(&waker)) {
-            return output;
-        }
-        std::thread::park_timeout(PATIENCE);
-        assert!(std::time::Instant::now() < patience, "a future was not woken for {PATIENCE:?}");
-    }
-}
-
-/// How long a test waits for what must come without anything else happening.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -1,6 +1,7 @@
 //! Segments and indexes: SEMANTICS 17 to 23.
 
-use super::{PATIENCE, SEGMENT_BYTES, START, append, at, drain, offsets, options, reopen, sim, value};
+use super::{SEGMENT_BYTES, START, append, at, drain, offsets, options, reopen, sim, value};
+use crate::wakers::PATIENCE;
 use annals::clock::ManualClock;
 use annals::io::{Atom, Fate, MemoryDisk, PowerCuts, SimDisk};
 use annals::{Batch, BatchLimits, Durability, ErrorKind, Partition, ReadLevel, Record, Retention, Timestamp};

@@ -1,6 +1,7 @@
 //! Visibility and durability: SEMANTICS 9 to 11.
 
-use super::{Alarm, PATIENCE, START, append, at, drain, offsets, options, reopen, sim, value};
+use super::{START, append, at, drain, offsets, options, reopen, sim, value};
+use crate::wakers::{Alarm, PATIENCE};
 use annals::clock::ManualClock;
 use annals::io::{EntryOrder, Op, PowerCuts, SimDisk};
 use annals::{Durability, Maintenance, Partition, ReadLevel, Record};
