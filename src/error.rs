@@ -68,7 +68,7 @@ pub enum ErrorKind {
     Fenced,
     /// The producer's buffer is full.
     BufferFull,
-    /// The time limit passed. Whether the work will still be done is unknown.
+    /// A limit of time passed. Whether the work will still be done is unknown.
     TimedOut,
     /// The handle was closed.
     Closed,

@@ -72,7 +72,7 @@ impl BrokerFollower {
     ///
     /// # Errors
     /// `NotFound` when there is no catalog; `Corrupt` when it is damaged; `Unsupported` when it was written by
-    /// a newer version; `Io`.
+    /// a newer version; `ReadOnly` when it may not be read; `Io`.
     pub fn open_in(dir: Arc<dyn Dir>) -> Result<Self> {
         let seen = Mutex::new(Seen::load(&*dir)?);
         Ok(Self { root: dir, seen })

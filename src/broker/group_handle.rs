@@ -50,6 +50,7 @@ impl Broker {
     /// - `Conflict`: the group has members. Nothing was changed.
     /// - `OutOfRange`: an offset lies beyond the end of its log. Nothing was changed.
     /// - `NotFound`: there is no such topic or partition. `InvalidInput`: there can be no such group.
+    /// - `TooLarge`: there are 100,000 groups.
     /// - `NoSpace`, `Poisoned`, `Io`: the offsets, or the records below them, could not be stored or synced.
     /// - else as [`Broker::groups`].
     #[doc(alias = "alterConsumerGroupOffsets")]

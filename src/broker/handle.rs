@@ -97,7 +97,7 @@ impl Broker {
     /// # Errors
     /// - `AlreadyExists`: there is a topic of this name, or something else where its files are to be.
     /// - `InvalidInput`: the name is not one a topic can have (1 to 249 of `A-Z a-z 0-9 . _ -`, neither `.` nor
-    ///   `..`, nor a file of the broker), or an option is outside its bounds.
+    ///   `..`, nor a file of the broker, nor an internal topic), or an option is outside its bounds.
     /// - `NoSpace`: there is no room. Nothing of it is left.
     /// - `TooLarge`: there are too many topics. `Closed`, `Io`.
     /// - `Poisoned`: an earlier change of topics failed, and what the catalog on the disk says is not known:
@@ -129,12 +129,14 @@ impl Broker {
         if self.core().usable().is_ok() { self.core().topics() } else { Vec::new() }
     }
 
-    /// Deletes a topic with all its records. Handles to it say `NotFound` from then on; records that were
+    /// Deletes a topic with all its records. Its handles say `NotFound` from then on, those of its partitions
+    /// `Closed`; records that were
     /// read stay valid, and disk space is held until the last handle and reader is dropped. A new topic of the
     /// same name has nothing of it. Blocks.
     ///
     /// # Errors
-    /// - `NotFound`: there is no such topic. `Closed`. `Poisoned` as for [`Broker::create_topic`].
+    /// - `NotFound`: there is no such topic. `InvalidInput`: there can be none, or it is internal.
+    /// - `Closed`. `Poisoned` as for [`Broker::create_topic`].
     /// - Any other: it is gone if [`Broker::topic`] says so; what could not be removed of its files is removed
     ///   when the broker is opened the next time, or before a topic of this name is created.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
@@ -165,7 +167,7 @@ impl Broker {
     }
 
     /// Syncs all that is written, closes all partitions and releases the lock, for all clones. Later calls
-    /// say `Closed`; records that were read stay valid. Blocks.
+    /// say `Closed`; what handles of partitions held may still be read, without the lock. Blocks.
     ///
     /// # Errors
     /// The first of those of closing the partitions. All are closed nevertheless.

@@ -195,7 +195,7 @@ impl BrokerOptions {
     /// Opens a new broker in memory, which is gone with its last handle.
     ///
     /// # Errors
-    /// When the disk thread cannot be started.
+    /// `InvalidInput` when `disk_bytes_max` is below 256 KiB; `Io` when the disk thread cannot be started.
     pub fn open_in_memory(self) -> Result<Broker> {
         self.open_in(crate::io::MemoryDisk::new().root())
     }

@@ -65,8 +65,9 @@ impl Consumer {
     /// Through the returned work:
     /// - `Fenced`: the member was expelled, or has one of the partitions no more. The next poll says what it has.
     /// - `OutOfRange`: a position lies beyond the end of its log.
-    /// - `InvalidInput`: the consumer is in no group. `Closed`.
-    /// - `NoSpace`, `Poisoned`, `Io`: the commit, or its data, cannot be stored.
+    /// - `NotFound`: a topic was deleted. `InvalidInput`: the consumer is in no group. `Closed`.
+    /// - `NoSpace`, `Poisoned`, `Io`: the commit, or its data, cannot be stored. Else as
+    ///   [`Topic::partition`](crate::Topic::partition).
     #[doc(alias = "commitSync")]
     #[doc(alias = "commitAsync")]
     pub fn commit(&self) -> Pending<()> {

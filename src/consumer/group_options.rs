@@ -47,7 +47,12 @@ impl GroupOptions {
     pub(super) fn check(&self, is_assigned: bool) -> Result<Option<Wanted>> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::InvalidInput, message));
         match &self.wanted {
-            None if self.group.is_empty() => Ok(None),
+            None if self.group.is_empty() => match self.without_group() {
+                Some(option) => {
+                    refuse(&format!("`{option}` is for members of a group: name it with `group`"))
+                }
+                None => Ok(None),
+            },
             None if is_assigned => refuse(
                 "a consumer that is assigned by hand is in no group: leave out `group`, or `subscribe` instead",
             ),
@@ -61,6 +66,16 @@ impl GroupOptions {
             }
             Some(wanted) => Ok(Some(wanted.clone())),
         }
+    }
+
+    /// An option that was given, and that does nothing outside of a group.
+    fn without_group(&self) -> Option<&'static str> {
+        let given = [
+            ("auto_commit_every", self.auto_commit_every.is_some()),
+            ("group_instance_id", self.instance_id.is_some()),
+            ("on_rebalance", self.listener.is_some()),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
     }
 }
 

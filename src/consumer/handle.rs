@@ -73,7 +73,8 @@ use std::time::Duration;
 /// committed come again. A member gets, gives up and loses partitions only within its polls and its close, of which
 /// a [listener](ConsumerOptions::on_rebalance) hears; so poll often. One that does not poll for
 /// [`poll_interval_max`](ConsumerOptions::poll_interval_max) is expelled; its commits are `Fenced` from then on, and
-/// its next poll joins anew. One that is dropped, or whose thread panicked, has left.
+/// its next poll joins anew. One that is dropped, or whose thread panicked, has left; a static member
+/// keeps its partitions until its [session time-out](ConsumerOptions::session_timeout).
 ///
 /// # What it does not promise
 ///
@@ -118,6 +119,10 @@ impl Consumer {
     ///   [`Error::lost_range`](crate::Error::lost_range), and the next poll goes on behind it.
     /// - `NotFound`: the topic was deleted. `Closed`: the broker was.
     /// - `Poisoned`, `Io`: what is waited for cannot become durable; a read failed.
+    /// - `Fenced`: another member has taken over its [instance id](ConsumerOptions::group_instance_id), for good.
+    /// - `InvalidInput`, `Conflict`, `TooLarge`: its assignor failed; the group has no assignor in common with it any
+    ///   more, or has no place for it.
+    /// - what an automatic [commit](Consumer::commit) says; else as [`Topic::partition`](crate::Topic::partition).
     ///
     /// [`Error::topic_partition`](crate::Error::topic_partition) says which partition it is about. Its position has
     /// not moved, unless it says that records were lost; the other partitions go on at the next poll.
@@ -143,6 +148,17 @@ impl Consumer {
 
     /// The records that come next, as soon as there are any; none when it was [woken](Consumer::wakeup). Dropping
     /// the future loses nothing. As [`Consumer::poll`] it blocks for what is not in memory.
+    ///
+    /// ```
+    /// async fn follow(mut consumer: annals::Consumer) -> annals::Result<()> {
+    ///     loop {
+    ///         for record in &consumer.recv().await? {
+    ///             println!("{} {}", record.topic(), record.value().escape_ascii());
+    ///         }
+    ///         consumer.commit().await?;
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::poll`].
@@ -260,7 +276,8 @@ impl Consumer {
 impl Consumer {
     /// Leaves the group at once, so that others get the partitions; before that, one that commits by itself commits
     /// all that polls returned, and the listener hears that they are revoked. Blocks until what was committed is
-    /// durable. A consumer that is dropped leaves its group too, and commits nothing.
+    /// durable. A consumer that is dropped leaves its group too, and commits nothing. Others get the partitions of a
+    /// static member only after its [session time-out](ConsumerOptions::session_timeout).
     ///
     /// # Errors
     /// As [`Consumer::commit`]. It has left nevertheless.

@@ -53,7 +53,7 @@ pub struct GroupPartition {
     pub partition: TopicPartition,
     /// What the group has committed, if it has.
     pub committed: Option<CommittedOffset>,
-    /// The end (exclusive) of the partition's log.
+    /// The end (exclusive) of the partition's log; 0 where that cannot be opened, and the lag says nothing then.
     pub log_end_offset: Offset,
     /// The id of the member that has it, if any.
     pub member_id: Option<String>,

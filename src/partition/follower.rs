@@ -74,7 +74,8 @@ impl Follower {
     /// Opens the partition in the directory at `path` for reading. Takes no lock and writes nothing. Blocks.
     ///
     /// # Errors
-    /// `NotFound` when there is no partition; `Corrupt`, `Unsupported`, `Io` as for a writer.
+    /// `NotFound` when there is no partition; `ReadOnly` when it may not be read; `Corrupt`, `Unsupported`, `Io` as for
+    /// a writer.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let dir =

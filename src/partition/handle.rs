@@ -113,7 +113,9 @@ impl Partition {
     ///
     /// # Errors
     /// Through the returned work:
-    /// - `InvalidInput`: there is no record. `TooLarge`: the batch is above `batch_bytes_max`.
+    /// - `InvalidInput`: there is no record, or two are more than an `i64` of milliseconds apart.
+    /// - `TooLarge`: the batch is above `batch_bytes_max`, a record has more than 65,535 headers, or there are more
+    ///   segments than a manifest of 16 MiB can list. `OutOfRange`: the log has reached the largest offset.
     /// - `NoSpace`: the disk or the cap is full. Nothing was stored; append again once there is room.
     /// - `Poisoned`: an earlier write or sync failed; see [`Partition::reopen`]. `Closed`.
     /// - `ReadOnly`: it is a partition of an internal topic, which the broker keeps.
@@ -308,7 +310,7 @@ impl Partition {
     }
 
     /// Syncs all that is written, gives back what was reserved and releases the lock, for all clones. Later
-    /// calls say `Closed`; records that were read stay valid. Blocks.
+    /// calls that would change it say `Closed`; what it held may still be read, without the lock. Blocks.
     ///
     /// # Errors
     /// `Poisoned` or `Io` when not all that was written could be synced. It is closed nevertheless.

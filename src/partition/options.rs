@@ -74,8 +74,8 @@ pub enum WriteMode {
     /// Through a map where that is known to be safe (64-bit Linux on ext4, XFS and tmpfs), else by `Pwrite`.
     #[default]
     Automatic,
-    /// By system calls alone. Slower for small appends; a failing device is always an error and never a
-    /// signal.
+    /// By system calls alone. Slower for small appends; a failing device is an error and not a signal, if what is
+    /// read is read by [`ReadMode::Pread`] too.
     Pwrite,
 }
 
@@ -349,7 +349,7 @@ impl PartitionOptions {
     /// Opens a new partition in memory, which is gone with its last handle.
     ///
     /// # Errors
-    /// `InvalidInput` when an option is outside its bounds.
+    /// `InvalidInput` when an option is outside its bounds; `Io` when its thread cannot be started.
     pub fn open_in_memory(self) -> Result<Partition> {
         self.open_in(crate::io::MemoryDisk::new().root())
     }

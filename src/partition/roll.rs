@@ -192,7 +192,9 @@ impl Shared {
         let committed = admin.file.commit(&mut changed);
         let mut writer = self.writer.lock();
         if let Err(error) = committed {
-            if error.kind() != ErrorKind::NoSpace || !admin.file.is_usable() {
+            // Of these nothing was written.
+            let is_refused = matches!(error.kind(), ErrorKind::NoSpace | ErrorKind::TooLarge);
+            if !is_refused || !admin.file.is_usable() {
                 self.poison_locked(&mut writer, &error);
             }
             return Err(error);

@@ -242,7 +242,7 @@ impl Shared {
     /// The error of one who made room again and again, and others took it.
     pub(super) fn overtaken(&self) -> Error {
         let message = format!("{}: others took the room {ATTEMPTS_MAX} times", self.place());
-        Error::new(ErrorKind::TimedOut, message)
+        Error::new(ErrorKind::NoSpace, message)
     }
 
     fn remaining(&self, level: Durability, goal: Goal) -> Remaining {

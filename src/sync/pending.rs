@@ -22,6 +22,11 @@ use super::gate::Ticket;
 /// let log = Partition::options().open_in_memory()?;
 /// let appended = log.append([Record::new("a")]).wait()?;
 /// assert_eq!(appended.base_offset().get(), 0);
+///
+/// async fn store(log: &Partition, line: &str) -> annals::Result<()> {
+///     log.append([Record::new(line)]).await?;
+///     Ok(())
+/// }
 /// # Ok::<(), annals::Error>(())
 /// ```
 pub struct Pending<T>(Step<T>);

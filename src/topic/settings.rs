@@ -53,7 +53,9 @@ pub struct TopicSettings {
     pub timestamps: TimestampSource,
     /// What an append waits for.
     pub durability: Durability,
-    /// What readers see.
+    /// What [`Partition::read`](crate::Partition::read) shows. Consumers have a [level of their own].
+    ///
+    /// [level of their own]: crate::ConsumerOptions::read_level
     pub read_level: ReadLevel,
 }
 
@@ -120,14 +122,16 @@ impl TopicOptions {
         self
     }
 
-    /// What an append waits for. Default of a new topic: [`Durability::Durable`].
+    /// What an append waits for. Default of a new topic: that of
+    /// [`BrokerOptions::durability`](crate::BrokerOptions::durability).
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = Some(durability);
         self
     }
 
-    /// What readers see. Default of a new topic: [`ReadLevel::Durable`].
+    /// What [`Partition::read`](crate::Partition::read) shows. Default of a new topic: [`ReadLevel::Durable`].
+    /// Consumers have a [level of their own](crate::ConsumerOptions::read_level).
     #[must_use]
     pub fn read_level(mut self, level: ReadLevel) -> Self {
         self.read_level = Some(level);

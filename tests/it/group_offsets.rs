@@ -129,7 +129,10 @@ fn a_group_is_listed_described_reset_and_deleted() {
     assert_eq!(kind(broker.delete_group("billing")), ErrorKind::Conflict);
     billing.close().expect("memory");
     let beyond = [(place("orders", 0), Offset::ZERO), (place("orders", 1), Offset::from(6))];
-    assert_eq!(kind(broker.reset_group_offsets("billing", beyond)), ErrorKind::OutOfRange);
+    assert_eq!(kind(broker.reset_group_offsets("billing", beyond.clone())), ErrorKind::OutOfRange);
+    assert_eq!(kind(broker.reset_group_offsets("shipping", beyond)), ErrorKind::OutOfRange);
+    assert_eq!(kind(broker.describe_group("shipping")), ErrorKind::NotFound);
+    assert_eq!(broker.groups().expect("memory").len(), 1, "what is refused makes no group");
     assert_eq!(committed(&broker, "billing", "orders"), Some(2), "all or nothing");
     broker.reset_group_offsets("billing", back).expect("nobody is in it");
     assert_eq!(committed(&broker, "billing", "orders"), Some(0));

@@ -72,13 +72,20 @@ impl Core {
             if coordinator.state() != GroupState::Empty {
                 return Err(Refusal::NotEmpty.to_error(name.as_str()));
             }
-            let facts = groups.store.facts(name.as_str());
-            if facts.is_none_or(|facts| facts.empty_since.is_none()) {
-                let generation = coordinator.generation();
-                let facts = Some(GroupFacts { generation, empty_since: Some(timestamp) });
+            let note = |facts| {
                 groups.store.note(vec![Entry::Group { group: name.to_arc(), facts }], Durability::Written);
+            };
+            let facts = groups.store.facts(name.as_str());
+            let is_new = facts.is_none_or(|facts| facts.empty_since.is_none());
+            if is_new {
+                let generation = coordinator.generation();
+                note(Some(GroupFacts { generation, empty_since: Some(timestamp) }));
             }
-            groups.store.commit(&name.to_arc(), commits, Durability::Durable)
+            let committed = groups.store.commit(&name.to_arc(), commits, Durability::Durable);
+            if is_new && committed.is_err() {
+                note(facts);
+            }
+            committed
         });
         committed?.wait()
     }

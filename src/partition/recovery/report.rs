@@ -37,7 +37,7 @@ pub struct RecoveryReport {
 pub enum RecoveryOutcome {
     /// It did not exist and was created.
     Created,
-    /// All that is there was proved to be synced. Nothing was written.
+    /// All that is there was proved to be synced. No record was copied or cut off.
     #[default]
     Clean,
     /// Good records followed that were not proved to be synced; they were copied, synced and kept.

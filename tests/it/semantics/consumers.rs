@@ -540,6 +540,9 @@ fn options_that_contradict_each_other_are_refused() {
         consumer().group("billing").assign([("orders", 0)]),
         consumer().group("billing").subscribe(["orders"]).assign([("orders", 0)]),
         consumer().group("no group").subscribe(["orders"]),
+        consumer().assign([("orders", 0)]).auto_commit_every(Duration::from_secs(5)),
+        consumer().assign([("orders", 0)]).group_instance_id("till"),
+        consumer().assign([("orders", 0)]).on_rebalance(|_| ()),
         shop.billing().assignors([]),
         shop.billing().poll_interval_max(Duration::ZERO),
     ] {
