@@ -339,7 +339,7 @@ fn what_xfs_leaves_is_allowed() {
 fn the_check_can_fail() {
     let seed = Seed::of("the check of the simulated disk");
     let mut refused = 0;
-    for case in 0..40 {
+    for case in 0..200 {
         let mut random = seed.rng(case);
         let sim = SimDisk::new();
         let mut subject = Subject::new(sim.root(), System::Simulated);
