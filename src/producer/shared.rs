@@ -55,6 +55,7 @@ impl Shared {
             manner,
         };
         let mut claim = Claim::of(&self.depot.budget, 0);
+        let mut has_waited = false;
         loop {
             let number = match placement {
                 Placement::Partition(number) if number >= count => {
@@ -64,12 +65,19 @@ impl Shared {
                 Placement::Sticky => lines.sticky(count),
             };
             match lines.stage(lines.line(number)?, &sending, &mut claim)? {
-                Attempt::Staged(receipt) => return Ok(receipt),
+                Attempt::Staged(receipt) => {
+                    if has_waited && self.depot.budget.is_waited_for() {
+                        // They have handed over before this was staged, and wait for what it has taken.
+                        self.hand_over();
+                    }
+                    return Ok(receipt);
+                }
                 Attempt::Turn => lines.turn(number, count),
                 Attempt::NoRoom => {
                     // Two that wait with some in hand could wait for each other.
                     drop(claim);
                     claim = self.wait_for_room(room, manner)?;
+                    has_waited = true;
                 }
             }
         }
@@ -101,7 +109,8 @@ impl Shared {
             }
         };
         let mut place = PlaceInLine::default();
-        // In line first: from then on nobody begins another batch, so what is handed over now makes room.
+        // In line first: from then on nobody but who was in line before begins another batch, and hands it over. So
+        // what is handed over now makes room.
         let mut has_handed_over = false;
         let taken = block_on(Deadline::after(limit), |context| {
             let polled = budget.poll_take(needed, &mut place, context);

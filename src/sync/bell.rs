@@ -7,6 +7,7 @@
 //! ```
 
 use super::primitives::Mutex;
+use super::wake::wake_each;
 use super::{Bug, planted};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -34,9 +35,7 @@ impl Bell {
         let sleeper = rung.sleeper.take();
         drop(rung);
         // A waker is the user's code, and is called without the lock.
-        if let Some(sleeper) = sleeper.filter(|_| !planted(Bug::BellSleepsOn)) {
-            sleeper.wake();
-        }
+        wake_each(sleeper.filter(|_| !planted(Bug::BellSleepsOn)));
     }
 
     /// The ropes that were pulled since this was asked last.

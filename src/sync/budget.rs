@@ -1,6 +1,7 @@
 //! A number of bytes that may be in use at once, and those that wait for some to be given back.
 
 use super::primitives::Mutex;
+use super::wake::wake_each;
 use super::{Bug, planted};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -51,6 +52,11 @@ impl Budget {
     /// What is in use.
     pub(crate) fn in_use(&self) -> usize {
         self.bytes_max.saturating_sub(self.state.lock().left)
+    }
+
+    /// Whether somebody waits for bytes.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.state.lock().line.is_empty()
     }
 
     /// Takes `needed` bytes if they are there and nobody waits for any.
@@ -104,7 +110,7 @@ impl Budget {
         let next = state.due();
         drop(state);
         drop(own);
-        next.into_iter().for_each(Waker::wake);
+        wake_each(next);
     }
 
     /// Gives back what was taken.
@@ -113,7 +119,7 @@ impl Budget {
         state.left += bytes;
         let next = state.due().filter(|_| !planted(Bug::BlockedNotWoken));
         drop(state);
-        next.into_iter().for_each(Waker::wake);
+        wake_each(next);
     }
 
     /// Answers all that wait, and all that will, with `error`.
@@ -122,7 +128,7 @@ impl Budget {
         state.closed.get_or_insert_with(|| error.clone());
         let wakers: Vec<Waker> = state.line.values().map(|waiting| waiting.waker.clone()).collect();
         drop(state);
-        wakers.into_iter().for_each(Waker::wake);
+        wake_each(wakers);
     }
 }
 

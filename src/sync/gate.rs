@@ -1,6 +1,7 @@
 //! A number that grows, and those who wait until it has passed their goal.
 
 use super::primitives::{AtomicU64, AtomicUsize, Mutex, Ordering, fence};
+use super::wake::wake_each;
 use std::collections::BTreeMap;
 use std::task::Waker;
 
@@ -56,7 +57,7 @@ impl Gate {
         let due = std::mem::replace(&mut goals.wakers, later);
         self.waiting.store(goals.wakers.len(), Ordering::Relaxed);
         drop(goals);
-        due.into_values().for_each(Waker::wake);
+        wake_each(due.into_values());
     }
 
     /// Wakes everybody, whatever they wait for: to tell them of an end or a failure.
@@ -65,7 +66,7 @@ impl Gate {
         let due = std::mem::take(&mut goals.wakers);
         self.waiting.store(0, Ordering::Relaxed);
         drop(goals);
-        due.into_values().for_each(Waker::wake);
+        wake_each(due.into_values());
     }
 
     /// Has `waker` woken when the number reaches `goal`. The caller looks at its condition once more after

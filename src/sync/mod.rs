@@ -20,6 +20,7 @@ mod published;
 mod relay;
 mod restarts;
 mod table;
+mod wake;
 
 pub(crate) use bell::{Bell, Rope};
 pub(crate) use budget::{Budget, PlaceInLine};
@@ -40,3 +41,4 @@ pub(crate) use restarts::Goal;
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use table::Table;
+pub(crate) use wake::wake_each;

@@ -5,7 +5,7 @@ use super::seat::{Seat, nanos};
 use crate::group::coordinator::{Coordinator, Effect, Topics};
 use crate::group::offsets::{Entry, GroupFacts};
 use crate::group::{Generation, GroupState};
-use crate::sync::{AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering, wake_each};
 use crate::{Durability, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Group {
         self.note_emptiness_locked(&mut inner, groups);
         self.due_at.store(nanos(inner.coordinator.next_due()), Ordering::Release);
         drop(inner);
-        wakers.into_iter().for_each(std::task::Waker::wake);
+        wake_each(wakers);
         groups.store.wake_waiters();
         result
     }
@@ -77,7 +77,7 @@ impl Group {
         let inner = self.inner.lock();
         let seats: Vec<_> = inner.seats.values().filter(|seat| is_meant(seat)).cloned().collect();
         drop(inner);
-        seats.iter().filter_map(|seat| seat.call()).for_each(std::task::Waker::wake);
+        wake_each(seats.iter().filter_map(|seat| seat.call()));
     }
 
     /// Keeps since when the group has had no members: its offsets' time begins then.

@@ -263,3 +263,31 @@ fn a_batch_lingers_no_longer_than_it_was_told() {
         }
     });
 }
+
+/// Who got room, with others behind him in line, began a batch that lingered: they had handed over already, and
+/// slept until it was due.
+#[test]
+fn nobody_who_waits_for_room_waits_for_a_linger() {
+    ends("those that wait for room", || {
+        let (broker, topic) = broker(1);
+        let options = broker.producer().linger(Duration::from_secs(3_600)).batch_bytes(4 << 10);
+        let options =
+            options.buffer_bytes(4 << 10).on_full_buffer(OnFullBuffer::Block(Duration::from_secs(5)));
+        let producer = options.build().expect("the options are right");
+        let value = vec![7; 3_000];
+        let rounds = Size::asked().pick(300, 1_000, 10_000);
+        for _ in 0..rounds {
+            let together = std::sync::Barrier::new(4);
+            thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        together.wait();
+                        drop(producer.send(&topic, Record::new(&value)).expect("room is made"));
+                    });
+                }
+            });
+        }
+        producer.close().expect("memory works");
+        assert_eq!(topic.partition(0).expect("it is there").log_end_offset().get(), 4 * rounds);
+    });
+}
