@@ -145,10 +145,8 @@ impl Fate {
 
     /// Asks whether it is done, and to be woken when it may be.
     pub(super) fn poll_done(&self, place: &mut Place, context: &mut Context<'_>) -> Poll<Result<Landed>> {
-        let settled = match self.outcome.get() {
-            Some(result) => result,
-            None => ready!(self.outcome.poll(place, context)),
-        };
+        // Also where it is settled: the place goes on to somebody else's queue, which numbers its tickets for itself.
+        let settled = ready!(self.outcome.poll(place, context));
         let landed = match settled {
             Ok(landed) => landed,
             Err(error) => return Poll::Ready(Err(error)),
@@ -223,5 +221,47 @@ impl fmt::Debug for Fate {
             .field("place", &self.destination.place)
             .field("outcome", &self.outcome.get())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::producer::line::Line;
+    use crate::sync::AtomicU64;
+    use crate::{Error, ErrorKind, TopicPartition};
+    use std::sync::Weak;
+    use std::task::{Wake, Waker};
+
+    #[derive(Default)]
+    struct Count(AtomicU64);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A flush that was done with one fate took another's first waiter off its list, since both had ticket 0.
+    #[test]
+    fn who_goes_on_to_the_next_fate_takes_nobody_off_its_list() {
+        let place = TopicPartition::new("t", 0);
+        let line = Line::new(place, Weak::new());
+        let [first, second] =
+            [(); 2].map(|()| Fate::new(line.destination().clone(), SendDurability::Durable));
+        let refused = || Err(Error::new(ErrorKind::Closed, "it is over"));
+        let receipt = Arc::new(Count::default());
+        let waker = Waker::from(receipt.clone());
+        let mut own = Place::default();
+        assert!(second.poll_done(&mut own, &mut Context::from_waker(&waker)).is_pending());
+
+        let mut shared = Place::default();
+        let mut noop = Context::from_waker(Waker::noop());
+        assert!(first.poll_done(&mut shared, &mut noop).is_pending());
+        first.settle(refused());
+        assert!(first.poll_done(&mut shared, &mut noop).is_ready());
+        assert!(second.poll_done(&mut shared, &mut noop).is_pending());
+        second.settle(refused());
+        assert_eq!(receipt.0.load(Ordering::Relaxed), 1);
     }
 }

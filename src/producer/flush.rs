@@ -7,8 +7,8 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-/// The last batches of all partitions at one moment. What comes last in a partition is done last, so who waits
-/// for these has waited for all before them.
+/// The batches of all partitions at one moment that are not known to be done, and have not been told of. Of those
+/// that are stored the last of a stretch speaks for all before it.
 pub(super) struct Flushing {
     depot: Arc<Depot>,
     fates: Vec<Arc<Fate>>,
@@ -31,9 +31,8 @@ impl Flushing {
 
     /// All are done: tells what is to be told, of these and of what failed before them, and that once.
     fn tell(&self, first_error: Option<Error>) -> Result<()> {
-        let before = self.depot.take_failure();
         self.fates.iter().for_each(|fate| fate.set_told());
-        before.and(first_error.map_or(Ok(()), Err))
+        self.depot.take_failure().and(first_error.map_or(Ok(()), Err))
     }
 }
 
