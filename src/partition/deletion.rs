@@ -10,7 +10,7 @@ use super::shared::{Admin, Shared};
 use super::view::check_range;
 use crate::segment::{FileName, Segment, index};
 use crate::sync::{Bug, planted};
-use crate::{Error, Offset, Result};
+use crate::{Error, Offset, Result, Timestamp};
 use std::sync::Arc;
 
 impl Shared {
@@ -82,9 +82,13 @@ impl Shared {
 
     /// How many segments the policy no longer wants now; all of them when even the active one is too old.
     fn expired_count(&self) -> usize {
+        expired(&self.segment_facts(), self.retention_now(), &self.policy.retention())
+    }
+
+    /// The present, as retention sees it.
+    pub(super) fn retention_now(&self) -> Timestamp {
         let clock = &self.options.clock;
-        let now = self.retention_clock.now(clock.now(), clock.monotonic());
-        expired(&self.segment_facts(), now, &self.policy.retention())
+        self.retention_clock.now(clock.now(), clock.monotonic())
     }
 
     pub(super) fn segment_facts(&self) -> Vec<SegmentFacts> {

@@ -142,13 +142,15 @@ impl ActiveSegment {
             .append(&self.opened, bytes, at.to_u64(), end.to_u64())
             .map_err(|error| write_error(&self.opened, at, error))?;
         self.index.push(base_offset, at, batch.max_timestamp());
+        // A clock that is behind makes nothing older that is here already.
+        let last_append_time = if self.is_empty() { now } else { self.end.last_append_time.max(now) };
         self.end = Checkpoint {
             position: end,
             next_offset: batch.next_offset(),
             digest: self.end.digest.with(batch.crc32()),
             leader_epoch: epoch,
             max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
-            last_append_time: now,
+            last_append_time,
         };
         Ok(())
     }
