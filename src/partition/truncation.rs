@@ -31,10 +31,20 @@ impl Shared {
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
-        let mut writer = self.settled_writer(&mut admin)?;
-        if to >= writer.active.end().next_offset {
-            return Ok(writer.active.end().next_offset);
-        }
+        let mut writer = loop {
+            let writer = self.settled_writer(&mut admin)?;
+            let end = writer.active.end().next_offset;
+            // Another truncation or a deletion may have come first.
+            check_range(to, self.view().log_start, end)?;
+            if to == end {
+                return Ok(end);
+            }
+            // What appends have brought since it was settled may still be cut off, but not be kept: the new end
+            // counts as durable.
+            if to <= writer.active.durable_end().next_offset {
+                break writer;
+            }
+        };
         if !self.fits_cap(&writer, u64::from(SEGMENT_HEADER_LEN)) {
             return Err(self.cap_reached_locked(&writer, u64::from(SEGMENT_HEADER_LEN)));
         }
