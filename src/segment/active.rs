@@ -32,6 +32,7 @@ pub(crate) struct ActiveSegment {
     /// The proof that the next batch carries: what is synced here once all before this segment is synced too,
     /// else 0.
     pub(super) synced: Position,
+    /// Where it is full. A batch that is alone may reach beyond.
     pub(super) capacity: u64,
     pub(super) steps: ReserveSteps,
 }
@@ -198,12 +199,13 @@ impl ActiveSegment {
     pub(crate) fn seal(self) -> SealedTail {
         self.segment.seal(self.seal_facts());
         self.segment.set_index(Some(self.index.seal()));
+        let reserved = self.opened.reserved();
         SealedTail {
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
             leader_epoch: self.end.leader_epoch,
-            reserved: self.capacity,
+            reserved: self.capacity.max(reserved),
         }
     }
 }

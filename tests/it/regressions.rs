@@ -1,7 +1,8 @@
 //! What went wrong once, each named for the promise it broke.
 
+use crate::basics::tempdir;
 use annals::io::{Failure, Fault, Op, SimDisk};
-use annals::{Durability, ErrorKind, Maintenance, Offset, Partition, Record};
+use annals::{Broker, Durability, ErrorKind, Maintenance, Offset, Partition, Record, TopicOptions};
 use std::sync::Arc;
 use std::thread;
 
@@ -88,5 +89,37 @@ fn a_closed_partition_opens_at_once_beside_processes_being_started() {
         }
         done.store(true, Ordering::Relaxed);
     });
+    drop(std::fs::remove_dir_all(&dir));
+}
+
+/// A segment was mapped for batches of the size that its topic admitted when it was made. A larger one that was
+/// admitted later was refused by it, with an error of the disk's, for as long as it was empty.
+#[test]
+fn a_batch_that_is_admitted_later_fits_into_an_empty_segment() {
+    let dir = tempdir();
+    let options = || Broker::options().maintenance(Maintenance::Manual);
+    for broker in [options().open_in_memory(), options().open(&dir)] {
+        let broker = broker.expect("there is room");
+        let small = || TopicOptions::new().segment_bytes_max(64 << 10).batch_bytes_max(16 << 10);
+        for (name, rolls) in [("empty", false), ("prepared", true)] {
+            let topic = broker.ensure_topic(name, small()).expect("in bounds");
+            let partition = topic.partition(0).expect("it is well");
+            let mut first = Vec::new();
+            while rolls && partition.segments().len() < 2 {
+                first.push(partition.append([Record::new(&[1; 9_000])]).wait().expect("there is room"));
+                partition.maintain().expect("nothing is wrong");
+            }
+            broker.ensure_topic(name, TopicOptions::new().batch_bytes_max(1 << 20)).expect("in bounds");
+            let before = partition.log_end_offset();
+            for number in 0..3 {
+                let value = vec![number; 500 << 10];
+                partition.append([Record::new(&value)]).wait().expect("it is admitted");
+            }
+            let found: Vec<_> = partition.read(before).map(|found| found.expect("it is there")).collect();
+            let lens = found.iter().flat_map(|records| records.iter().map(|record| record.value().len()));
+            assert_eq!(lens.collect::<Vec<_>>(), [500 << 10; 3], "{name}");
+        }
+        broker.close().expect("nothing fails");
+    }
     drop(std::fs::remove_dir_all(&dir));
 }
