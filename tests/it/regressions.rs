@@ -2,7 +2,9 @@
 
 use crate::basics::tempdir;
 use annals::io::{Failure, Fault, Op, SimDisk};
-use annals::{Broker, Durability, ErrorKind, Maintenance, Offset, Partition, Record, TopicOptions};
+use annals::{
+    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
+};
 use std::sync::Arc;
 use std::thread;
 
@@ -122,4 +124,34 @@ fn a_batch_that_is_admitted_later_fits_into_an_empty_segment() {
         broker.close().expect("nothing fails");
     }
     drop(std::fs::remove_dir_all(&dir));
+}
+
+/// SEMANTICS 22: a truncation that nothing was appended behind is all that says that the records before it in time
+/// are gone, and salvage without a manifest did not hear it.
+#[test]
+fn what_was_truncated_does_not_return_by_salvage() {
+    for appended in [0, 5] {
+        let disk = SimDisk::new();
+        let options = || Partition::options().maintenance(Maintenance::Manual);
+        let log = options().open_in(disk.root()).expect("a fresh disk");
+        for number in 0..100_u64 {
+            log.append([Record::new(&number.to_le_bytes())]).wait().expect("there is room");
+        }
+        assert_eq!(log.truncate(at(50)).expect("it lies in the log"), at(50));
+        for _ in 0..appended {
+            log.append([Record::new("behind")]).wait().expect("there is room");
+        }
+        log.close().expect("nothing fails");
+        disk.delete("manifest").expect("it is there");
+        let log = options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect("it can be salvaged");
+        let found = log.read(Offset::ZERO).level(ReadLevel::Written).filter_map(Result::ok);
+        let values: Vec<_> = found.flatten().map(|record| record.value().to_vec()).collect();
+        let kept = (0..50_u64).map(|number| number.to_le_bytes().to_vec());
+        let behind = std::iter::repeat_n(b"behind".to_vec(), appended);
+        assert_eq!(values, kept.chain(behind).collect::<Vec<_>>());
+    }
+}
+
+fn at(offset: u64) -> Offset {
+    Offset::new(offset).expect("a small offset")
 }
