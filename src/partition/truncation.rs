@@ -101,8 +101,14 @@ impl Shared {
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
         changed.cut(&cut, &prepared);
-        if !planted(Bug::TruncationNotCommitted) {
-            admin.file.commit(&mut changed)?;
+        if !planted(Bug::TruncationNotCommitted)
+            && let Err(error) = admin.file.commit(&mut changed)
+        {
+            if admin.file.is_usable() {
+                // Nothing was listed: the file need not stay.
+                drop(self.dir.remove(prepared.name_on_disk()));
+            }
+            return Err(error);
         }
         writer.generation = changed.generation;
         admin.manifest = changed;

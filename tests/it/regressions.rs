@@ -152,6 +152,30 @@ fn what_was_truncated_does_not_return_by_salvage() {
     }
 }
 
+/// A truncation on a full disk left the segment that it had made, one more with each try, which no cap counted.
+#[test]
+fn a_truncation_that_finds_no_room_leaves_no_file() {
+    let disk = SimDisk::new();
+    let log =
+        Partition::options().maintenance(Maintenance::Manual).open_in(disk.root()).expect("it is fresh");
+    // Each truncation adds a segment, until the manifest needs a larger file.
+    disk.inject(Fault::new(Failure::NoSpace).within("manifest-new").for_ever());
+    let truncate = || {
+        log.append([Record::new("a"), Record::new("b")]).wait().expect("there is room");
+        let kept = log.append([Record::new("c")]).wait().expect("there is room").base_offset();
+        log.truncate(kept).map(drop)
+    };
+    let refused = (0..500).find_map(|_| truncate().err()).expect("a manifest is small");
+    assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
+    for _ in 0..3 {
+        assert_eq!(truncate().expect_err("there is no room yet").kind(), ErrorKind::NoSpace);
+    }
+    let left: Vec<_> = disk.files().into_iter().filter(|file| file.starts_with("next-")).collect();
+    assert_eq!(left, [""; 0]);
+    disk.clear_faults();
+    truncate().expect("there is room again");
+}
+
 fn at(offset: u64) -> Offset {
     Offset::new(offset).expect("a small offset")
 }
