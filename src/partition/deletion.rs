@@ -10,7 +10,7 @@ use super::shared::{Admin, Shared};
 use super::view::check_range;
 use crate::segment::{FileName, Segment, index};
 use crate::sync::{Bug, planted};
-use crate::{Error, Offset, Result};
+use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use std::sync::Arc;
 
 impl Shared {
@@ -18,24 +18,36 @@ impl Shared {
     pub(super) fn delete_records(&self, before: Offset) -> Result<()> {
         let goal = self.commit.goal(before.get());
         check_range(before, self.view().log_start, self.log_end())?;
-        self.commit.wait(goal, self)?;
+        match self.commit.wait(goal, self) {
+            // Taken back meanwhile: what there is now is looked at below.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            other => other?,
+        }
         let mut admin = self.administer()?;
         self.writer.lock().usable(self)?;
         self.seal_previous_locked(&mut admin)?;
-        if before <= self.view().log_start {
+        let log_start = self.view().log_start;
+        if before <= log_start {
             return Ok(());
         }
-        // A log start beyond what the manifest lists would contradict it; and so it proves by itself that the
-        // log was once as long.
-        let changed = loop {
-            self.seal_previous_locked(&mut admin)?;
+        // A truncation may have come first. From here on the log only grows.
+        check_range(before, log_start, self.log_end())?;
+        let changed = self.list_durable_locked(&mut admin, before)?;
+        self.advance_log_start(&mut admin, changed, before)
+    }
+
+    /// The manifest with the log listed up to `end` at least, which lies in it. A log start beyond what is listed
+    /// would contradict the manifest; and so it proves by itself that the log was once as long.
+    fn list_durable_locked(&self, admin: &mut Admin, end: Offset) -> Result<Manifest> {
+        loop {
+            self.commit.wait_quietly(self.commit.goal(end.get()), self)?;
+            self.seal_previous_locked(admin)?;
             let mut changed = admin.manifest.clone();
             // An append may have rolled meanwhile.
-            if self.list_synced(&mut changed) {
-                break changed;
+            if self.list_synced(&mut changed) && changed.listed_end() >= end {
+                return Ok(changed);
             }
-        };
-        self.advance_log_start(&mut admin, changed, before)
+        }
     }
 
     /// Deletes what the policy no longer wants.
@@ -82,9 +94,13 @@ impl Shared {
 
     /// How many segments the policy no longer wants now; all of them when even the active one is too old.
     fn expired_count(&self) -> usize {
+        expired(&self.segment_facts(), self.retention_now(), &self.policy.retention())
+    }
+
+    /// The present, as retention sees it.
+    pub(super) fn retention_now(&self) -> Timestamp {
         let clock = &self.options.clock;
-        let now = self.retention_clock.now(clock.now(), clock.monotonic());
-        expired(&self.segment_facts(), now, &self.policy.retention())
+        self.retention_clock.now(clock.now(), clock.monotonic())
     }
 
     pub(super) fn segment_facts(&self) -> Vec<SegmentFacts> {
@@ -163,6 +179,12 @@ impl Shared {
 }
 
 impl Manifest {
+    /// End of the offsets that are listed. Where a prepared segment begins is not final.
+    fn listed_end(&self) -> Offset {
+        let used = self.segments.iter().filter(|entry| entry.state != SegmentState::Prepared);
+        used.map(|entry| entry.end_offset).max().unwrap_or(self.log_start)
+    }
+
     /// Begins the log at `log_start` and no longer lists the sealed segments below it.
     pub(super) fn start_at(&mut self, log_start: Offset) {
         if !planted(Bug::LogStartNotKept) {

@@ -19,7 +19,7 @@ use super::recovery::{Inventory, SegmentFile, Whose};
 use super::verify::{VerifyReport, verify_beside};
 use super::view::View;
 use crate::io::Dir;
-use crate::segment::{Checkpoint, Seal, Segment, SegmentAccess, SegmentParts, Shelf};
+use crate::segment::{Seal, Segment, SegmentAccess, SegmentParts, Shelf};
 use crate::sync::{Mutex, Publisher};
 use crate::{Error, ErrorKind, Offset, Result, Timestamp};
 use open_end::OpenEnd;
@@ -295,30 +295,29 @@ impl Seen {
 
     /// Walks on from where it stopped.
     fn advance(&mut self) -> Result<()> {
-        let mut before: Option<(Arc<Segment>, Checkpoint)> = None;
+        let mut before: Option<&mut OpenEnd> = None;
         let mut added = Vec::new();
-        for (at, open) in self.open.iter_mut().enumerate() {
-            if let Some((_, end)) = before {
+        for open in &mut self.open {
+            if let Some(before) = &mut before {
                 if open.is_blank() {
-                    open.begin_behind(end)?;
+                    open.begin_behind(before.end)?;
                 }
-                if open.end.next_offset < end.next_offset {
+                if open.end.next_offset < before.end.next_offset {
                     break;
                 }
             }
-            let grew = open.walk_on()?;
+            let grew = open.walk_on(before.as_deref_mut())?;
             let is_known = self.view.segments.iter().any(|known| Arc::ptr_eq(known, &open.segment));
-            if let Some((segment, end)) = before
-                && at > 0
+            if let Some(before) = before
                 && grew
                 && !is_known
             {
                 // Once the log goes on behind it, nothing is appended to it any more: readers may leave it.
-                segment.seal(Seal::from(end));
+                before.segment.seal(Seal::from(before.end));
                 added.push(open.segment.clone());
             }
-            before = Some((open.segment.clone(), open.end));
             self.written = self.written.max(open.end.next_offset);
+            before = Some(open);
         }
         if !added.is_empty() {
             let mut view = View::clone(&self.view);

@@ -165,7 +165,7 @@ pub(crate) enum Identity {
 /// Smallest and largest segment.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (16 << 10)..=(2 << 30);
 /// Smallest and largest limit of a batch.
-const BATCH_BYTES: std::ops::RangeInclusive<u32> = 1_024..=(64 << 20);
+pub(super) const BATCH_BYTES: std::ops::RangeInclusive<u32> = 1_024..=(64 << 20);
 
 impl Default for PartitionOptions {
     fn default() -> Self {

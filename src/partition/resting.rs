@@ -1,6 +1,7 @@
 //! Whether an open partition can be closed without anybody noticing, and what must be known of it meanwhile.
 
 use super::handle::Partition;
+use super::retention::oldest_append_time;
 use super::shared::Shared;
 use crate::{Result, Timestamp};
 use std::sync::Arc;
@@ -24,9 +25,8 @@ impl Partition {
 
     /// When the first segment that age counts from was last appended to; none where there are no records.
     pub(crate) fn oldest_append_time(&self) -> Option<Timestamp> {
-        // Segments are appended to one after the other: none is younger than any later one.
-        let facts = self.shared().segment_facts();
-        facts.iter().filter(|segment| !segment.is_empty).map(|segment| segment.last_append_time).min()
+        let shared = self.shared();
+        oldest_append_time(&shared.segment_facts(), shared.retention_now())
     }
 
     /// When the oldest segment that can be deleted was last appended to; none where there is none.

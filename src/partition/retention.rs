@@ -18,7 +18,8 @@ pub(crate) struct SegmentFacts {
 /// counts as unwanted only by age, and only when all before it are.
 ///
 /// A clock that was ahead for a while left append times in the future. Segments are appended to one after the
-/// other, so none is younger than any later one, whatever its stamp says.
+/// other, so none of these is younger than any later one, whatever its stamp says. A clock that was behind left
+/// stamps in the past, and makes nothing old that lies before them.
 pub(crate) fn expired(segments: &[SegmentFacts], now: Timestamp, policy: &Retention) -> usize {
     let (age, bytes) = match *policy {
         Retention::Forever => return 0,
@@ -40,7 +41,17 @@ fn expired_by_age(segments: &[SegmentFacts], now: Timestamp, age: Duration) -> u
     if planted(Bug::YoungStampKeepsAll) {
         return with_data.iter().take_while(|segment| is_old(segment)).count();
     }
-    with_data.iter().rposition(is_old).map_or(0, |newest| newest + 1)
+    let is_ahead = |segment: &SegmentFacts| segment.last_append_time > now;
+    let in_question = with_data.iter().take_while(|segment| is_old(segment) || is_ahead(segment)).count();
+    with_data[..in_question].iter().rposition(is_old).map_or(0, |newest| newest + 1)
+}
+
+/// The append time that must be old before age takes anything; none where there are no records.
+pub(crate) fn oldest_append_time(segments: &[SegmentFacts], now: Timestamp) -> Option<Timestamp> {
+    let with_data = segments.iter().filter(|segment| !segment.is_empty);
+    let mut stamps = with_data.map(|segment| segment.last_append_time);
+    let least = stamps.clone().min();
+    stamps.find(|stamp| *stamp <= now).or(least)
 }
 
 /// A segment goes while what is left without it is still at least `floor`.
@@ -124,6 +135,20 @@ mod tests {
         }
     }
 
+    /// A partition at rest is opened when this is old: not too late, and not again and again in vain.
+    #[test]
+    fn the_oldest_append_time_is_the_one_that_age_waits_for() {
+        let oldest = |stamps: [i64; 3]| {
+            let segments = stamps.map(|stamp| segment(stamp, 1));
+            oldest_append_time(&segments, at(1_000)).map(Timestamp::as_millis)
+        };
+        assert_eq!(oldest([100, 200, 300]), Some(100));
+        assert_eq!(oldest([800, -9_000, 900]), Some(800), "a clock was behind");
+        assert_eq!(oldest([9_000, 200, 300]), Some(200), "a clock was ahead");
+        assert_eq!(oldest([9_000, 8_000, 9_500]), Some(8_000));
+        assert_eq!(oldest_append_time(&[segment(0, 0)], at(1_000)), None);
+    }
+
     #[test]
     fn an_empty_active_segment_is_left_alone() {
         assert_eq!(expired(&[segment(0, 1), segment(0, 0)], at(9_999), &SECOND), 1);
@@ -135,6 +160,19 @@ mod tests {
         let year = 31_536_000_000;
         let segments = [segment(0, 1), segment(year, 1), segment(600, 1)];
         assert_eq!(expired(&segments, at(1_700), &SECOND), 3);
+    }
+
+    /// A clock that was behind for one start of the process must not take what was appended before that.
+    #[test]
+    fn a_stamp_in_the_past_makes_nothing_old_before_it() {
+        let year = 31_536_000_000;
+        let cases = [([1_000, -year, 1_000], 0), ([1_000, year, -year], 0), ([0, 1_000, -year], 1)];
+        for (stamps, count) in cases {
+            let segments = stamps.map(|stamp| segment(stamp, 1));
+            assert_eq!(expired(&segments, at(1_700), &SECOND), count, "{stamps:?}");
+        }
+        let segments = [1_000, -year, 1_000].map(|stamp| segment(stamp, 1));
+        assert_eq!(expired(&segments, at(2_001), &SECOND), 3, "with what lies before it");
     }
 
     #[test]

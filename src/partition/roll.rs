@@ -10,7 +10,7 @@
 //! next segment takes them itself.
 
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
-use super::options::{ReadMode, WriteMode};
+use super::options::{BATCH_BYTES, ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
 use super::writer::{ATTEMPTS_MAX, State};
 use crate::segment::{
@@ -306,9 +306,11 @@ impl super::PartitionOptions {
         header: SegmentHeader,
         name: String,
     ) -> SegmentPlan {
-        let least = u64::from(SEGMENT_HEADER_LEN)
-            + u64::from(self.batch_bytes_max).next_multiple_of(8)
-            + u64::from(TAIL_MARK_LEN).next_multiple_of(8) * 2;
+        let with_batch = |batch_bytes: u32| {
+            u64::from(SEGMENT_HEADER_LEN)
+                + u64::from(batch_bytes).next_multiple_of(8)
+                + u64::from(TAIL_MARK_LEN).next_multiple_of(8) * 2
+        };
         SegmentPlan {
             dir,
             header,
@@ -319,7 +321,8 @@ impl super::PartitionOptions {
             },
             access: self.access(),
             shelf: self.shelf.clone(),
-            capacity: self.segment_bytes_max.max(least),
+            capacity: self.segment_bytes_max.max(with_batch(self.batch_bytes_max)),
+            alone_max: with_batch(*BATCH_BYTES.end()),
         }
     }
 

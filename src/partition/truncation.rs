@@ -31,10 +31,20 @@ impl Shared {
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
-        let mut writer = self.settled_writer(&mut admin)?;
-        if to >= writer.active.end().next_offset {
-            return Ok(writer.active.end().next_offset);
-        }
+        let mut writer = loop {
+            let writer = self.settled_writer(&mut admin)?;
+            let end = writer.active.end().next_offset;
+            // Another truncation or a deletion may have come first.
+            check_range(to, self.view().log_start, end)?;
+            if to == end {
+                return Ok(end);
+            }
+            // What appends have brought since it was settled may still be cut off, but not be kept: the new end
+            // counts as durable.
+            if to <= writer.active.durable_end().next_offset {
+                break writer;
+            }
+        };
         if !self.fits_cap(&writer, u64::from(SEGMENT_HEADER_LEN)) {
             return Err(self.cap_reached_locked(&writer, u64::from(SEGMENT_HEADER_LEN)));
         }
@@ -91,8 +101,14 @@ impl Shared {
         let prepared = PreparedSegment::create(self.plan(&admin.manifest, sequence, name)?)?;
         let mut changed = admin.manifest.clone();
         changed.cut(&cut, &prepared);
-        if !planted(Bug::TruncationNotCommitted) {
-            admin.file.commit(&mut changed)?;
+        if !planted(Bug::TruncationNotCommitted)
+            && let Err(error) = admin.file.commit(&mut changed)
+        {
+            if admin.file.is_usable() {
+                // Nothing was listed: the file need not stay.
+                drop(self.dir.remove(prepared.name_on_disk()));
+            }
+            return Err(error);
         }
         writer.generation = changed.generation;
         admin.manifest = changed;

@@ -32,6 +32,7 @@ pub(crate) struct ActiveSegment {
     /// The proof that the next batch carries: what is synced here once all before this segment is synced too,
     /// else 0.
     pub(super) synced: Position,
+    /// Where it is full. A batch that is alone may reach beyond.
     pub(super) capacity: u64,
     pub(super) steps: ReserveSteps,
 }
@@ -142,13 +143,15 @@ impl ActiveSegment {
             .append(&self.opened, bytes, at.to_u64(), end.to_u64())
             .map_err(|error| write_error(&self.opened, at, error))?;
         self.index.push(base_offset, at, batch.max_timestamp());
+        // A clock that is behind makes nothing older that is here already.
+        let last_append_time = if self.is_empty() { now } else { self.end.last_append_time.max(now) };
         self.end = Checkpoint {
             position: end,
             next_offset: batch.next_offset(),
             digest: self.end.digest.with(batch.crc32()),
             leader_epoch: epoch,
             max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
-            last_append_time: now,
+            last_append_time,
         };
         Ok(())
     }
@@ -196,12 +199,13 @@ impl ActiveSegment {
     pub(crate) fn seal(self) -> SealedTail {
         self.segment.seal(self.seal_facts());
         self.segment.set_index(Some(self.index.seal()));
+        let reserved = self.opened.reserved();
         SealedTail {
             segment: self.segment,
             opened: self.opened,
             durable: self.durable,
             leader_epoch: self.end.leader_epoch,
-            reserved: self.capacity,
+            reserved: self.capacity.max(reserved),
         }
     }
 }

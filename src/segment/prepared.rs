@@ -41,8 +41,11 @@ pub(crate) struct SegmentPlan {
     pub(crate) write: SegmentWrite,
     pub(crate) access: SegmentAccess,
     pub(crate) shelf: Arc<Shelf>,
-    /// The largest the file may become.
+    /// How large the file may become by more than one batch.
     pub(crate) capacity: u64,
+    /// How large it may become by one, whatever the limit of batches is by then. A map of it takes addresses, and
+    /// nothing else.
+    pub(crate) alone_max: u64,
 }
 
 /// Makes the name of a segment in `dir` survive a power cut.
@@ -80,7 +83,7 @@ impl PreparedSegment {
             .map_err(|error| Error::io("read the allocated size of", file.path(), error))?;
         let mapped = match plan.write {
             SegmentWrite::Pwrite => None,
-            SegmentWrite::Map => match file.map(end, capacity) {
+            SegmentWrite::Map => match file.map(end, capacity.max(plan.alone_max)) {
                 Ok(halves) => Some(halves),
                 Err(error) if error.kind() == std::io::ErrorKind::Unsupported => None,
                 Err(error) => return Err(Error::io("map", file.path(), error)),

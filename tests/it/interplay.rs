@@ -310,3 +310,110 @@ fn a_log_that_is_kept_for_no_time_is_left_once_at_a_time() {
     assert!(interlude.cancel(), "appends would have gone on");
     assert!(log.log_start_offset() > Offset::ZERO);
 }
+
+/// What `work` came to, which begins while the log is being cut at `to`, and goes on behind that.
+fn behind_a_truncation<T: Send + 'static>(
+    (log, interlude): (&Partition, &Interlude),
+    to: u64,
+    work: impl FnOnce(&Partition) -> T + Send + 'static,
+) -> T {
+    let (begun, beginning) = mpsc::channel();
+    let other = log.clone();
+    interlude.set(Cue::Sync, move || {
+        let working = std::thread::spawn(move || work(&other));
+        // Time to come as far as to the lock of structural changes.
+        std::thread::sleep(Duration::from_millis(50));
+        begun.send(working).expect("the test waits for it");
+    });
+    assert_eq!(log.truncate(at(to)).expect("it lies in the log"), at(to));
+    let working = beginning.recv().expect("a truncation syncs something");
+    working.join().expect("it does not panic")
+}
+
+/// A log of a hundred durable records, on a disk that lets something happen in between.
+fn hundred_records() -> (SimDisk, Interlude, Partition) {
+    let (disk, interlude) = (SimDisk::new(), Interlude::default());
+    let log = options().open_in(interlude.within(disk.root())).expect("the disk is well");
+    append_written(&log, 100);
+    log.flush().wait().expect("the disk is well");
+    (disk, interlude, log)
+}
+
+/// A deletion looked at the log end, and then waited for a truncation that took the end back: the log began beyond
+/// its end, took records that nobody could read, and was refused as damaged when it was opened again.
+#[test]
+fn a_deletion_never_goes_beyond_what_a_truncation_left() {
+    for refill in [0_u64, 60] {
+        let (disk, interlude, log) = hundred_records();
+        let deleted = behind_a_truncation((&log, &interlude), 50, move |log| {
+            let filling = log.clone();
+            let fill = std::thread::spawn(move || append_written(&filling, refill));
+            let deleted = log.delete_records(at(100));
+            fill.join().expect("it does not panic");
+            deleted
+        });
+        match deleted {
+            Ok(()) => assert_eq!((refill, log.log_start_offset()), (60, at(100))),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+                assert_eq!(log.log_start_offset(), Offset::ZERO);
+            }
+        }
+        assert!(log.log_start_offset() <= log.durable_offset(), "{log:?}");
+        let appended = log.append([Record::new("z")]).wait().expect("there is room");
+        assert_eq!(appended.base_offset(), at(50 + refill));
+        let found = log.read(appended.base_offset()).next().expect("it is there").expect("it can be read");
+        assert_eq!(found.iter().next().map(|record| record.value()), Some(&b"z"[..]));
+        for disk in [disk.kill(), disk.power_cut(|_| annals::io::Fate::Lost)] {
+            let again = options().open_in(disk.root()).expect("it is undamaged");
+            assert_eq!(again.log_start_offset(), log.log_start_offset());
+            assert_eq!(again.log_end_offset(), appended.next_offset());
+        }
+    }
+}
+
+fn append_written(log: &Partition, count: u64) {
+    for _ in 0..count {
+        log.append_with(Durability::Written, [Record::new("y")]).wait().expect("there is room");
+    }
+}
+
+/// Appends inside of the first sync after the hundred records were cut.
+fn append_in_a_sync_behind_the_cut(log: &Partition, interlude: &Interlude) {
+    let (log, again) = (log.clone(), interlude.clone());
+    interlude.set(Cue::Sync, move || match log.log_end_offset() < at(100) {
+        true => append_written(&log, 49),
+        false => append_in_a_sync_behind_the_cut(&log, &again),
+    });
+}
+
+/// A truncation that waited for another one looked at an end that was gone. Where appends had come in between, it
+/// kept records that were never synced, as durable ones.
+#[test]
+fn a_truncation_behind_another_keeps_only_what_is_synced() {
+    let (_, interlude, log) = hundred_records();
+    let cut = behind_a_truncation((&log, &interlude), 50, |log| log.truncate(at(80)));
+    assert_eq!(cut.expect_err("nothing is there to be cut").kind(), ErrorKind::OutOfRange);
+    assert_eq!(log.log_end_offset(), at(50));
+
+    let (disk, interlude, log) = hundred_records();
+    let again = interlude.clone();
+    let cut = behind_a_truncation((&log, &interlude), 50, move |log| {
+        append_in_a_sync_behind_the_cut(log, &again);
+        let appending = log.clone();
+        let first = std::thread::spawn(move || append_written(&appending, 1));
+        // The append waits for its lock first, so that the second truncation has something to sync.
+        std::thread::sleep(Duration::from_millis(20));
+        let cut = log.truncate(at(80));
+        first.join().expect("it does not panic");
+        cut
+    });
+    let image = disk.power_cut(|_| annals::io::Fate::Lost);
+    match cut {
+        Ok(end) => assert_eq!(end, at(80)),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}"),
+    }
+    let again = options().open_in(image.root()).expect("it is undamaged");
+    assert!(again.log_end_offset() >= log.durable_offset());
+    assert_eq!(again.verify().expect("reads succeed").damage, [], "what counted as durable is gone");
+}

@@ -1,7 +1,10 @@
 //! What went wrong once, each named for the promise it broke.
 
+use crate::basics::tempdir;
 use annals::io::{Failure, Fault, Op, SimDisk};
-use annals::{Durability, ErrorKind, Maintenance, Offset, Partition, Record};
+use annals::{
+    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
+};
 use std::sync::Arc;
 use std::thread;
 
@@ -89,4 +92,90 @@ fn a_closed_partition_opens_at_once_beside_processes_being_started() {
         done.store(true, Ordering::Relaxed);
     });
     drop(std::fs::remove_dir_all(&dir));
+}
+
+/// A segment was mapped for batches of the size that its topic admitted when it was made. A larger one that was
+/// admitted later was refused by it, with an error of the disk's, for as long as it was empty.
+#[test]
+fn a_batch_that_is_admitted_later_fits_into_an_empty_segment() {
+    let dir = tempdir();
+    let options = || Broker::options().maintenance(Maintenance::Manual);
+    for broker in [options().open_in_memory(), options().open(&dir)] {
+        let broker = broker.expect("there is room");
+        let small = || TopicOptions::new().segment_bytes_max(64 << 10).batch_bytes_max(16 << 10);
+        for (name, rolls) in [("empty", false), ("prepared", true)] {
+            let topic = broker.ensure_topic(name, small()).expect("in bounds");
+            let partition = topic.partition(0).expect("it is well");
+            let mut first = Vec::new();
+            while rolls && partition.segments().len() < 2 {
+                first.push(partition.append([Record::new(&[1; 9_000])]).wait().expect("there is room"));
+                partition.maintain().expect("nothing is wrong");
+            }
+            broker.ensure_topic(name, TopicOptions::new().batch_bytes_max(1 << 20)).expect("in bounds");
+            let before = partition.log_end_offset();
+            for number in 0..3 {
+                let value = vec![number; 500 << 10];
+                partition.append([Record::new(&value)]).wait().expect("it is admitted");
+            }
+            let found: Vec<_> = partition.read(before).map(|found| found.expect("it is there")).collect();
+            let lens = found.iter().flat_map(|records| records.iter().map(|record| record.value().len()));
+            assert_eq!(lens.collect::<Vec<_>>(), [500 << 10; 3], "{name}");
+        }
+        broker.close().expect("nothing fails");
+    }
+    drop(std::fs::remove_dir_all(&dir));
+}
+
+/// SEMANTICS 22: a truncation that nothing was appended behind is all that says that the records before it in time
+/// are gone, and salvage without a manifest did not hear it.
+#[test]
+fn what_was_truncated_does_not_return_by_salvage() {
+    for appended in [0, 5] {
+        let disk = SimDisk::new();
+        let options = || Partition::options().maintenance(Maintenance::Manual);
+        let log = options().open_in(disk.root()).expect("a fresh disk");
+        for number in 0..100_u64 {
+            log.append([Record::new(&number.to_le_bytes())]).wait().expect("there is room");
+        }
+        assert_eq!(log.truncate(at(50)).expect("it lies in the log"), at(50));
+        for _ in 0..appended {
+            log.append([Record::new("behind")]).wait().expect("there is room");
+        }
+        log.close().expect("nothing fails");
+        disk.delete("manifest").expect("it is there");
+        let log = options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect("it can be salvaged");
+        let found = log.read(Offset::ZERO).level(ReadLevel::Written).filter_map(Result::ok);
+        let values: Vec<_> = found.flatten().map(|record| record.value().to_vec()).collect();
+        let kept = (0..50_u64).map(|number| number.to_le_bytes().to_vec());
+        let behind = std::iter::repeat_n(b"behind".to_vec(), appended);
+        assert_eq!(values, kept.chain(behind).collect::<Vec<_>>());
+    }
+}
+
+/// A truncation on a full disk left the segment that it had made, one more with each try, which no cap counted.
+#[test]
+fn a_truncation_that_finds_no_room_leaves_no_file() {
+    let disk = SimDisk::new();
+    let log =
+        Partition::options().maintenance(Maintenance::Manual).open_in(disk.root()).expect("it is fresh");
+    // Each truncation adds a segment, until the manifest needs a larger file.
+    disk.inject(Fault::new(Failure::NoSpace).within("manifest-new").for_ever());
+    let truncate = || {
+        log.append([Record::new("a"), Record::new("b")]).wait().expect("there is room");
+        let kept = log.append([Record::new("c")]).wait().expect("there is room").base_offset();
+        log.truncate(kept).map(drop)
+    };
+    let refused = (0..500).find_map(|_| truncate().err()).expect("a manifest is small");
+    assert_eq!(refused.kind(), ErrorKind::NoSpace, "{refused}");
+    for _ in 0..3 {
+        assert_eq!(truncate().expect_err("there is no room yet").kind(), ErrorKind::NoSpace);
+    }
+    let left: Vec<_> = disk.files().into_iter().filter(|file| file.starts_with("next-")).collect();
+    assert_eq!(left, [""; 0]);
+    disk.clear_faults();
+    truncate().expect("there is room again");
+}
+
+fn at(offset: u64) -> Offset {
+    Offset::new(offset).expect("a small offset")
 }

@@ -88,8 +88,8 @@ impl OpenEnd {
         Ok(())
     }
 
-    /// Walks from where it stopped; says whether there was more.
-    pub(super) fn walk_on(&mut self) -> Result<bool> {
+    /// Walks from where it stopped; says whether there was more. `before` was walked already.
+    pub(super) fn walk_on(&mut self, before: Option<&mut Self>) -> Result<bool> {
         let path = self.file.path();
         let len = self.file.file()?.len().map_err(|error| Error::io("read the size of", &path, error))?;
         let file = self.file.clone();
@@ -100,6 +100,16 @@ impl OpenEnd {
             unproved.push_back((step.position, step.header.base_offset));
         })?;
         found.check_version(track)?;
+        // The writer may have gone on in `before` since, and then left it for this one, whose first batch is a
+        // later one then. Now that there is such a batch, nothing is appended to `before` any more.
+        if self.is_blank()
+            && let Stop::Flaw(Flaw::Offset { .. }) = found.stop
+            && let Some(before) = before
+            && before.walk_on(None)?
+        {
+            self.begin_behind(before.end)?;
+            return self.walk_on(None);
+        }
         let grew = found.end.position > self.end.position;
         self.end = found.end;
         self.written.advance(found.end.position.to_u64());
@@ -111,6 +121,10 @@ impl OpenEnd {
             self.prove(mark.synced);
         }
         self.looks = if grew { 0 } else { self.looks.saturating_add(1) };
+        if grew {
+            // It was not damage.
+            self.damage = None;
+        }
         self.damage = match found.stop {
             Stop::Flaw(flaw) if mark.is_err() => self.judge(track, flaw)?,
             _ => None,

@@ -104,7 +104,7 @@ pub(super) fn keep(
             checkpoint.last_append_time = recovery.options.clock.now();
         }
     } else if checkpoint.position > entry.end {
-        checkpoint.last_append_time = recovery.options.clock.now();
+        checkpoint.last_append_time = checkpoint.last_append_time.max(recovery.options.clock.now());
     }
     let synced = checkpoint.position;
     let attached = recovery.attach(&found, synced.to_u64())?;
@@ -155,7 +155,7 @@ fn replace_end(
     let name = FileName::Next { sequence: header.sequence }.to_string();
     let copied = Copy::create(&header, until.next_offset, until.leader_epoch, recovery.dir, &name)
         .and_then(|copy| copy_from(copy, until, synced_in, end, &manifest))
-        .and_then(|copy| copy.finish(recovery.options.clock.now()));
+        .and_then(|copy| copy.finish(recovery.options.clock.now().max(until.last_append_time)));
     let (copied_to, index) = match copied {
         Ok(copied) => copied,
         Err(error) => {

@@ -1,5 +1,5 @@
-//! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync or before
-//! a file is opened.
+//! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, before
+//! a file is opened or before its size is read.
 //!
 //! ```text
 //!     flush ──▶ sync begins ── bytes are on the disk ── others append ── sync returns ──▶ tail mark, wake
@@ -24,6 +24,8 @@ pub enum Cue {
     Sync,
     /// Before the next file is opened.
     Open,
+    /// Before the size of the file of this name is read next.
+    Len(&'static str),
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -38,8 +40,8 @@ impl Interlude {
         self.0.lock().expect("nobody panics here").take().is_some()
     }
 
-    fn play(&self, cue: Cue) {
-        let work = self.0.lock().expect("nobody panics here").take_if(|(set, _)| *set == cue);
+    fn play(&self, is_now: impl Fn(Cue) -> bool) {
+        let work = self.0.lock().expect("nobody panics here").take_if(|(set, _)| is_now(*set));
         if let Some((_, work)) = work {
             work();
         }
@@ -77,7 +79,7 @@ impl Dir for PlayedDir {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        self.interlude.play(Cue::Open);
+        self.interlude.play(|cue| cue == Cue::Open);
         self.dir.open(name, access).map(|file| self.interlude.around(file))
     }
 
@@ -134,6 +136,8 @@ impl File for PlayedFile {
     }
 
     fn len(&self) -> io::Result<u64> {
+        let name = self.path().file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        self.interlude.play(|cue| matches!(cue, Cue::Len(of) if of == name));
         self.file.len()
     }
 
@@ -152,7 +156,7 @@ impl File for PlayedFile {
     fn sync(&self) -> io::Result<()> {
         // The simulated disk stores what there is when the call begins, as a real one may.
         let result = self.file.sync();
-        self.interlude.play(Cue::Sync);
+        self.interlude.play(|cue| cue == Cue::Sync);
         result
     }
 

@@ -2,6 +2,7 @@
 
 use super::{append, at, drain, options, value};
 use crate::basics::tempdir;
+use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
 use annals::io::SimDisk;
 use annals::{Durability, ErrorKind, Follower, Partition, ReadLevel, Record, WriteMode};
@@ -107,6 +108,52 @@ fn a_follower_takes_no_lock_and_writes_nothing() {
         let clock = ManualClock::new(super::START);
         drop(options(&clock).open_in(disk.root()).expect("a follower holds no lock"));
     }
+}
+
+/// A follower that looked at one segment, and at the next only after the writer had gone on there, took what was
+/// missing between the two for damage, and said so from then on.
+#[test]
+fn a_follower_that_looks_during_a_roll_sees_no_damage() {
+    for mode in [WriteMode::Automatic, WriteMode::Pwrite] {
+        for is_open in [false, true] {
+            let (disk, interlude) = (SimDisk::new(), Interlude::default());
+            let clock = ManualClock::new(super::START);
+            let log = options(&clock).write_mode(mode).open_in(disk.root()).expect("an empty disk");
+            append(&log, Durability::Durable, 0..30, 250);
+            log.maintain().expect("nothing fails");
+            assert!(disk.files().iter().any(|file| file == "next-1"), "{:?}", disk.files());
+            let dir = interlude.within(disk.root());
+            let open = || Follower::open_in(dir.clone()).expect("it is undamaged");
+            let opened = is_open.then(open);
+            roll_at_a_look(&interlude, is_open, log.clone());
+            let follower = opened.unwrap_or_else(open);
+            follower.refresh().expect("it is undamaged");
+            assert!(!interlude.cancel(), "the writer rolled while it looked");
+            let end = log.log_end_offset().get();
+            assert_eq!(seen(&follower, ReadLevel::Written), (0..end).collect::<Vec<_>>());
+            assert_eq!(seen(&follower, ReadLevel::Durable).len() as u64, log.durable_offset().get());
+        }
+    }
+}
+
+/// Rolls between the looks of a follower at the segment that is written and at the next one. A follower that is
+/// being opened reads the size of each once before.
+fn roll_at_a_look(interlude: &Interlude, is_open: bool, log: Partition) {
+    if !is_open {
+        let again = interlude.clone();
+        return interlude.set(Cue::Len("next-1"), move || roll_at_a_look(&again, true, log));
+    }
+    interlude.set(Cue::Len("next-1"), move || {
+        let rolled = log.segments().len() + 1;
+        while log.segments().len() < rolled {
+            let number = log.log_end_offset().get();
+            append(&log, Durability::Written, number..number + 1, 250);
+        }
+        let number = log.log_end_offset().get();
+        // The first sync behind the roll, and a batch that tells of it.
+        append(&log, Durability::Durable, number..number + 1, 250);
+        append(&log, Durability::Written, number + 1..number + 2, 250);
+    });
 }
 
 #[test]

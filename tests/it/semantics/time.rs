@@ -2,7 +2,7 @@
 
 use super::{START, append, at, offsets, options, sim};
 use annals::clock::ManualClock;
-use annals::io::SimDisk;
+use annals::io::{Fate, SimDisk};
 use annals::{Durability, Partition, ReadLevel, Record, Retention, Timestamp, TimestampSource};
 use std::time::Duration;
 
@@ -82,6 +82,51 @@ fn a_clock_that_was_ahead() {
     clock.advance(HOUR * 2);
     log.maintain().expect("nothing fails");
     assert_eq!(log.log_start_offset(), at(200));
+}
+
+/// How a process ended.
+type Ending = fn(SimDisk, &Partition) -> SimDisk;
+
+/// SEMANTICS 13: one start of the process with the clock far behind makes nothing old, however it ends, neither in
+/// the segment that it goes on in nor before one that it begins.
+#[test]
+fn a_clock_that_was_behind_for_one_start_expires_nothing() {
+    let closed: Ending = |disk, log| {
+        log.close().expect("nothing fails");
+        disk
+    };
+    let killed: Ending = |disk, _| disk.kill();
+    let cut: Ending = |disk, _| disk.power_cut(|_| Fate::Lost);
+    for (before, behind) in [(closed, closed), (killed, killed), (cut, cut), (closed, killed), (closed, cut)]
+    {
+        for (first, more) in [(20, 1), (20, 100), (1, 1), (1, 100)] {
+            one_start_behind(before, behind, first, first + more);
+        }
+    }
+}
+
+/// Appends records up to `first` by the right clock, and from there to `end` by one that is behind.
+fn one_start_behind(before: Ending, behind: Ending, first: u64, end: u64) {
+    let week = HOUR * 24 * 7;
+    let open = |disk: &SimDisk, clock: &ManualClock| {
+        let options = options(clock).retention(Retention::Age(week));
+        options.open_in(disk.root()).expect("it can be opened")
+    };
+    let disk = SimDisk::new();
+    let log = open(&disk, &ManualClock::new(START));
+    append(&log, Durability::Durable, 0..first, 300);
+    let disk = before(disk, &log);
+    let log = open(&disk, &ManualClock::new(START.saturating_sub(week * 520)));
+    append(&log, Durability::Durable, first..end, 300);
+    let disk = behind(disk, &log);
+    let clock = ManualClock::new(START.saturating_add(HOUR));
+    let log = open(&disk, &clock);
+    log.maintain().expect("nothing fails");
+    assert_eq!(log.log_start_offset(), at(0), "{first} records, then up to {end}");
+    assert_eq!(offsets(&log, ReadLevel::Durable, 0).len() as u64, end);
+    clock.advance(week + HOUR);
+    log.maintain().expect("nothing fails");
+    assert_eq!(log.log_start_offset(), at(end), "{first} records, then up to {end}, a week later");
 }
 
 /// SEMANTICS 14

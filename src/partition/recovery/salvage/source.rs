@@ -27,6 +27,8 @@ pub(super) struct Kept {
 /// A segment file to look for good batches in.
 pub(super) struct Source {
     pub(super) header: SegmentHeader,
+    /// Where its name says that it begins.
+    named: Option<Offset>,
     file: Arc<dyn File>,
     /// End of what may count: behind it lies what recovery or truncation has cut off.
     end: u64,
@@ -54,13 +56,14 @@ pub(super) fn kept(recovery: &Recovery<'_>, manifest: Option<&Manifest>) -> Resu
         let len = file.len().map_err(|error| Error::io("read the size of", &path, error))?;
         let header = read_header(&*file)?.ok();
         let end = header.as_ref().map(|header| recovery.end_of(header, len, manifest));
-        match kept_name(&entry.name) {
-            // What a manifest does not list was deleted, or it says more than the name.
-            Some(FileName::Log(offset)) if manifest.is_none() && end != Some(None) => named.push(offset),
-            _ => {}
-        }
+        let begins = match kept_name(&entry.name) {
+            Some(FileName::Log(offset)) => Some(offset),
+            _ => None,
+        };
+        // What a manifest does not list was deleted, or it says more than the name.
+        named.extend(begins.filter(|_| manifest.is_none() && end != Some(None)));
         if let (Some(header), Some(Some(end))) = (header, end) {
-            sources.insert(header.sequence, Source { header, file, end });
+            sources.insert(header.sequence, Source { header, named: begins, file, end });
         }
     }
     let sources: Vec<Source> = sources.into_values().collect();
@@ -109,7 +112,8 @@ fn check_one_owner(recovery: &Recovery<'_>, sources: &[Source]) -> Result<()> {
 }
 
 /// All good batches. Where two files have the same offsets, the younger file counts: the older one was copied
-/// from, or cut off there.
+/// from, or cut off there. So it was where a younger file begins that has none, too: after a truncation nothing
+/// need have been appended.
 pub(super) fn good_batches(sources: &[Source]) -> Result<Yield> {
     let mut found = Yield { batches: BTreeMap::new(), marked: Offset::ZERO };
     for (at, source) in sources.iter().enumerate() {
@@ -125,6 +129,9 @@ pub(super) fn good_batches(sources: &[Source]) -> Result<Yield> {
                 batches.insert(base_offset, found);
             }
         })?;
+        if first && let Some(begins) = source.named {
+            drop(found.batches.split_off(&begins));
+        }
         found.marked = found.marked.max(marked);
     }
     Ok(found)
