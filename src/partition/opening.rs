@@ -7,8 +7,9 @@ use super::recovery::{Recovered, recover};
 use super::retention::RetentionClock;
 use super::shared::{Admin, Shared};
 use super::space::Pinned;
+use super::state::State;
 use super::view::View;
-use super::writer::{State, Writer};
+use super::writer::Writer;
 use crate::io::{Access, Dir, Lock, read_full};
 use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
 use crate::upkeep::{Chore, Upkeep};
@@ -109,7 +110,7 @@ impl Shared {
         let mut writer = self.writer.lock();
         match &writer.state {
             State::Open => return Ok(()),
-            State::Closed => return Err(self.closed()),
+            State::Closing | State::Closed => return Err(self.closed()),
             State::Poisoned(_) => {}
         }
         let recovered = recover(&self.dir, &self.options_now(), self.durable_end().min(admin.doubtful_from))?;
