@@ -14,6 +14,11 @@ impl Shared {
         matches!(self.writer.lock().state, State::Closing | State::Closed)
     }
 
+    /// Waits for whoever is closing it. The lock of the directory is released then.
+    pub(super) fn wait_until_closed(&self) {
+        drop(self.admin.lock());
+    }
+
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();

@@ -4,8 +4,8 @@ use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Batch, BatchLimits, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record,
-    Retention, Timestamp,
+    Batch, BatchLimits, Broker, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions,
+    Record, Retention, Timestamp, TopicOptions,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -309,4 +309,27 @@ fn a_log_that_is_kept_for_no_time_is_left_once_at_a_time() {
     assert_eq!(newest() - before, 1);
     assert!(interlude.cancel(), "appends would have gone on");
     assert!(log.log_start_offset() > Offset::ZERO);
+}
+
+/// Whoever asked for a partition that a user was closing heard that it is locked, by its own closing.
+#[test]
+fn a_partition_that_is_being_closed_is_opened_once_that_is_done() {
+    let interlude = Interlude::default();
+    let options = Broker::options().maintenance(Maintenance::Manual);
+    let broker = options.open_in(interlude.within(MemoryDisk::new().root())).expect("memory has room");
+    let topic = broker.create_topic("t", TopicOptions::new()).expect("memory has room");
+    let log = topic.partition(0).expect("it is well");
+    log.append([Record::new("a")]).wait().expect("it fits");
+    let (asked, asking) = mpsc::channel();
+    let (topic, again) = (topic.clone(), interlude.clone());
+    // The first sync is that of the last mark, the second that of the manifest.
+    interlude.set(Cue::Sync, move || {
+        again.set(Cue::Sync, move || {
+            std::thread::spawn(move || drop(asked.send(topic.partition(0))));
+            std::thread::sleep(Duration::from_millis(50));
+        });
+    });
+    log.close().expect("memory is well");
+    let again = asking.recv_timeout(LONG).expect("it neither hangs nor panics").expect("it is well");
+    assert_eq!(again.append([Record::new("b")]).wait().expect("it fits").base_offset(), at(1));
 }
