@@ -23,10 +23,12 @@ impl Shared {
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
         let Ok(mut admin) = self.administer() else { return Ok(()) };
+        let growing = self.growing.lock();
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
+        drop(growing);
         drop(admin);
         // A closed handle may be kept for long.
         self.view().segments.iter().for_each(|segment| segment.close_unless_held());

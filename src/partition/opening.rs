@@ -88,6 +88,7 @@ impl Shared {
             dir,
             options,
             admin: Mutex::new(Admin { file, manifest, doubtful_from: Offset::MAX, lock: Some(lock) }),
+            growing: Mutex::default(),
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             end: Gate::new(end),
@@ -107,6 +108,7 @@ impl Shared {
     /// durable.
     pub(super) fn reopen(&self) -> Result<()> {
         let mut admin = self.administer()?;
+        let growing = self.growing.lock();
         let mut writer = self.writer.lock();
         match &writer.state {
             State::Open => return Ok(()),
@@ -126,6 +128,7 @@ impl Shared {
         self.end.store(end.get());
         self.commit.restart(end.get());
         drop(writer);
+        drop(growing);
         drop(admin);
         self.recount();
         self.end.wake();
