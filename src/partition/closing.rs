@@ -2,25 +2,33 @@
 
 use super::manifest::{SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
-use super::writer::{State, Writer};
+use super::state::State;
+use super::writer::Writer;
 use crate::segment::{Seal, TailMark};
 use crate::sync::{Bug, MutexGuard, planted};
 use crate::{Error, Result};
 
 impl Shared {
-    /// Whether the partition was closed.
+    /// Whether the partition was closed, or is about to be.
     pub(super) fn is_closed(&self) -> bool {
-        matches!(self.writer.lock().state, State::Closed)
+        matches!(self.writer.lock().state, State::Closing | State::Closed)
+    }
+
+    /// Waits for whoever is closing it. The lock of the directory is released then.
+    pub(super) fn wait_until_closed(&self) {
+        drop(self.admin.lock());
     }
 
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
         let Ok(mut admin) = self.administer() else { return Ok(()) };
+        let growing = self.growing.lock();
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
+        drop(growing);
         drop(admin);
         // A closed handle may be kept for long.
         self.view().segments.iter().for_each(|segment| segment.close_unless_held());
@@ -44,30 +52,35 @@ impl Shared {
         }
     }
 
+    /// The append lock, once nothing is appended any more and all that was is synced.
+    fn last_writer(&self, admin: &mut Admin) -> Result<MutexGuard<'_, Writer>> {
+        self.settled_writer(admin)?.state = State::Closing;
+        // An append may have come in since it was settled. Its round may be under way, so nobody else syncs that file
+        // now: where write-back fails, one of two syncs says so, and the other one OK.
+        self.commit.wait_quietly(self.written_goal(), self)?;
+        let writer = self.writer.lock();
+        writer.syncable(self)?;
+        Ok(writer)
+    }
+
     /// Makes all of it durable, and the next open quick.
     fn finish(&self, admin: &mut Admin) -> Result<()> {
-        let mut writer = self.settled_writer(admin)?;
-        // Appends that come from now on find the state closed.
-        writer.state = State::Closed;
+        let mut writer = self.last_writer(admin)?;
         if !writer.changed {
             return Ok(());
         }
         let end = *writer.active.end();
-        if writer.active.durable() < end.position {
-            // An append came in since: it must be synced before the mark says that it is.
-            sync(&writer)?;
-        }
         let mark = TailMark {
             synced: end.position,
             durable_offset: end.next_offset,
             last_append_time: end.last_append_time,
             manifest_generation: writer.generation,
         };
-        writer.active.store_tail_mark(&mark)?;
-        sync(&writer)?;
+        if let Err(error) = store_synced(&mut writer, &mark) {
+            self.poison_locked(&mut writer, &error);
+            return Err(error);
+        }
         let opened = writer.active.opened().clone();
-        writer.active.advance_durable(&end);
-        self.commit.reach(end.next_offset.get());
         let active = writer.active.segment().clone();
         let next = writer.next.take();
         drop(writer);
@@ -89,7 +102,9 @@ impl Shared {
     }
 }
 
-fn sync(writer: &Writer) -> Result<()> {
+/// Stores the last tail mark and syncs it. What it says was synced by a round.
+fn store_synced(writer: &mut Writer, mark: &TailMark) -> Result<()> {
+    writer.active.store_tail_mark(mark)?;
     let file = &writer.active.opened().file;
     file.sync().map_err(|error| Error::io("sync", file.path(), error))
 }

@@ -67,6 +67,7 @@ impl Shared {
 
     /// Takes the next step of the reserve before an append has to.
     fn reserve_if_due(&self) -> Result<()> {
+        let _growing = self.growing.lock();
         let now = self.options.clock.monotonic();
         let step = {
             let mut writer = self.writer.lock();

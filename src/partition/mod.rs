@@ -41,6 +41,7 @@ mod round;
 mod shared;
 pub(crate) mod slots;
 mod space;
+mod state;
 mod stats;
 mod truncation;
 mod verify;

@@ -7,8 +7,9 @@ use super::recovery::{Recovered, recover};
 use super::retention::RetentionClock;
 use super::shared::{Admin, Shared};
 use super::space::Pinned;
+use super::state::State;
 use super::view::View;
-use super::writer::{State, Writer};
+use super::writer::Writer;
 use crate::io::{Access, Dir, Lock, read_full};
 use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
 use crate::upkeep::{Chore, Upkeep};
@@ -87,6 +88,7 @@ impl Shared {
             dir,
             options,
             admin: Mutex::new(Admin { file, manifest, doubtful_from: Offset::MAX, lock: Some(lock) }),
+            growing: Mutex::default(),
             writer: Mutex::new(writer),
             view: RwLock::new(Arc::new(view)),
             end: Gate::new(end),
@@ -106,10 +108,11 @@ impl Shared {
     /// durable.
     pub(super) fn reopen(&self) -> Result<()> {
         let mut admin = self.administer()?;
+        let growing = self.growing.lock();
         let mut writer = self.writer.lock();
         match &writer.state {
             State::Open => return Ok(()),
-            State::Closed => return Err(self.closed()),
+            State::Closing | State::Closed => return Err(self.closed()),
             State::Poisoned(_) => {}
         }
         let recovered = recover(&self.dir, &self.options_now(), self.durable_end().min(admin.doubtful_from))?;
@@ -125,6 +128,7 @@ impl Shared {
         self.end.store(end.get());
         self.commit.restart(end.get());
         drop(writer);
+        drop(growing);
         drop(admin);
         self.recount();
         self.end.wake();

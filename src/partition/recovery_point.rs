@@ -20,7 +20,7 @@
 
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::shared::Shared;
-use super::writer::State;
+use super::state::State;
 use crate::segment::{SEGMENT_HEADER_LEN, Seal, Segment};
 use crate::{Position, Result};
 

@@ -18,9 +18,14 @@ impl Partition {
         self.shared().view().rewinds
     }
 
-    /// Whether it was closed.
+    /// Whether it was closed, or is about to be.
     pub(crate) fn is_closed(&self) -> bool {
         self.shared().is_closed()
+    }
+
+    /// Blocks until whoever is closing it is done. Calls no wakers.
+    pub(crate) fn wait_until_closed(&self) {
+        self.shared().wait_until_closed();
     }
 
     /// When the first segment that age counts from was last appended to; none where there are no records.

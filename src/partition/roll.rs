@@ -12,7 +12,8 @@
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::options::{BATCH_BYTES, ReadMode, WriteMode};
 use super::shared::{Admin, Shared};
-use super::writer::{ATTEMPTS_MAX, State};
+use super::state::State;
+use super::writer::ATTEMPTS_MAX;
 use crate::segment::{
     FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
     SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,

@@ -5,7 +5,8 @@
 //! ```
 
 use super::shared::Shared;
-use super::writer::{State, Writer};
+use super::state::State;
+use super::writer::Writer;
 use crate::segment::{Checkpoint, Opened, TailMark};
 use crate::sync::{Bug, Leader, planted};
 use crate::{Error, ErrorKind, Result};
@@ -38,9 +39,7 @@ impl Shared {
     fn lead_round(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
         let round = {
             let writer = self.writer.lock();
-            if writer.is_poisoned() {
-                writer.usable(self)?;
-            }
+            writer.syncable(self)?;
             Round::begin(&writer)
         };
         covering(round.end.next_offset.get());
@@ -58,6 +57,11 @@ impl Shared {
             }
         }
         let mut writer = self.writer.lock();
+        if let State::Closed = writer.state {
+            // Closing has failed, and not waited. The file may have a new owner, who has appended where the mark
+            // would go; without its proof nothing is acknowledged.
+            return Err(self.closed());
+        }
         if let Err(error) = round.finish(&mut writer) {
             self.poison_locked(&mut writer, &error);
             return Err(error);
@@ -98,10 +102,6 @@ impl Round {
 
     /// Notes that it is durable, and stores the proof of it behind the log end. A roll may have come between.
     fn finish(&self, writer: &mut Writer) -> Result<()> {
-        if let State::Closed = writer.state {
-            // The file may have a new owner, who has appended where the mark would go.
-            return Ok(());
-        }
         if writer.active.segment().sequence() != self.active {
             if let Some(sealing) = &mut writer.sealing
                 && sealing.segment().sequence() == self.active

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!     admin    structural change: manifest, roll, deletion, truncation, reopen, close
+//!     growing  taking space ahead for the active segment, beside the append lock
 //!     writer   the append lock: the active segment and what is about to replace it
 //!     view     replaced whole; held for no longer than it takes to clone an Arc
 //! ```
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub(super) dir: Arc<dyn Dir>,
     pub(super) options: PartitionOptions,
     pub(super) admin: Mutex<Admin>,
+    /// Held from the choice of a step of the reserve until it is taken, which may write zeros: by then the file
+    /// must not have gone on in other hands. So whoever recovers or closes it takes this first.
+    pub(super) growing: Mutex<()>,
     pub(super) writer: Mutex<Writer>,
     pub(super) view: RwLock<Arc<View>>,
     /// The log end offset, and those who wait for it to grow.

@@ -3,7 +3,8 @@
 use super::manifest::SegmentState;
 use super::options::Retention;
 use super::shared::{Admin, Shared};
-use super::writer::{State, Writer};
+use super::state::State;
+use super::writer::Writer;
 use crate::segment::{SEGMENT_HEADER_LEN, Segment};
 use crate::sync::{Bug, Mutex, planted};
 use crate::{Error, ErrorKind, Result, Timestamp};
@@ -265,6 +266,6 @@ fn active_bytes(writer: &Writer) -> u64 {
     let opened = writer.active.opened();
     match writer.state {
         State::Closed => opened.file.allocated_bytes().unwrap_or_else(|_| opened.disk_bytes()),
-        State::Open | State::Poisoned(_) => opened.disk_bytes(),
+        State::Open | State::Poisoned(_) | State::Closing => opened.disk_bytes(),
     }
 }

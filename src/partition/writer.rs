@@ -12,6 +12,7 @@ use super::appended::{Appended, Remaining, StoredBatch};
 use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
 use super::shared::Shared;
+use super::state::State;
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
 use crate::sync::{Bug, Goal, Pending, planted};
@@ -53,15 +54,6 @@ pub(crate) struct Writer {
     pub(super) aside_bytes: u64,
 }
 
-/// Whether the partition takes writes.
-#[derive(Clone, Debug)]
-pub(super) enum State {
-    Open,
-    /// A write or a sync has failed.
-    Poisoned(Error),
-    Closed,
-}
-
 /// What an append may demand of the log's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expect {
@@ -95,28 +87,6 @@ enum Obstacle {
 pub(super) const ATTEMPTS_MAX: usize = 1_000;
 
 impl Writer {
-    /// Refuses to go on after a failure or a close.
-    pub(super) fn usable(&self, shared: &Shared) -> Result<()> {
-        match &self.state {
-            State::Open => Ok(()),
-            State::Poisoned(error) => Err(error.clone()),
-            State::Closed => Err(shared.closed()),
-        }
-    }
-
-    pub(super) fn poison(&mut self, cause: &Error) {
-        if let State::Open = self.state
-            && !planted(Bug::NoPoison)
-        {
-            let message = format!("writes are refused until the partition is reopened, because: {cause}");
-            self.state = State::Poisoned(Error::with_source(ErrorKind::Poisoned, message, cause.clone()));
-        }
-    }
-
-    pub(super) fn is_poisoned(&self) -> bool {
-        matches!(self.state, State::Poisoned(_))
-    }
-
     /// Bytes that are written and not synced.
     pub(super) fn unsynced_bytes(&self) -> u64 {
         let active = self.active.end().position.since(self.active.durable());

@@ -205,16 +205,6 @@ impl GroupCommit {
         self.wake_sleepers();
     }
 
-    /// Notes that the log is durable up to `durable` by other means than a round.
-    pub(crate) fn reach(&self, durable: u64) {
-        let turns = self.turns.lock();
-        if durable > self.durable() {
-            self.durable.store(durable);
-        }
-        self.wake_sleepers();
-        drop(turns);
-    }
-
     /// Begins anew after recovery or truncation, durable up to `durable`, where the log ends now. Whoever waits
     /// for more than that waits in vain, and hears so: futures by [`GroupCommit::wake_futures`].
     pub(crate) fn restart(&self, durable: u64) {

@@ -23,16 +23,41 @@ fn in_all_orders(work: impl Fn() + Send + Sync + 'static) {
 /// A log in so many words: an end under an append lock, and a disk thread that is called.
 struct Log {
     commit: GroupCommit,
-    end: Mutex<u64>,
+    tail: Mutex<Tail>,
     called: Mutex<Called>,
     call: Condvar,
     disk: Disk,
+    stored: Mutex<Stored>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Default)]
+struct Tail {
+    end: u64,
+    refuses: Refuses,
+}
+
+/// What a log does no more.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Refuses {
+    #[default]
+    Nothing,
+    Appends,
+    Syncs,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Disk {
     Works,
     Fails,
+    /// The first sync fails, and those after it say that all is well.
+    FailsOnce,
+}
+
+/// What a power cut would leave.
+#[derive(Default)]
+struct Stored {
+    end: u64,
+    has_failed: bool,
 }
 
 #[derive(Default)]
@@ -43,12 +68,15 @@ struct Called {
 
 impl Leader for Log {
     fn lead(&self, covering: &mut dyn FnMut(u64)) -> Result<u64> {
-        let end = *self.end.lock();
+        let end = {
+            let tail = self.tail.lock();
+            if tail.refuses == Refuses::Syncs {
+                return Err(Error::new(ErrorKind::Closed, "closed"));
+            }
+            tail.end
+        };
         covering(end);
-        match self.disk {
-            Disk::Works => Ok(end),
-            Disk::Fails => Err(Error::new(ErrorKind::Io, "the disk said no")),
-        }
+        self.sync(end)
     }
 
     fn pass_on(&self) {
@@ -61,25 +89,58 @@ impl Log {
     fn new(disk: Disk) -> Arc<Self> {
         Arc::new(Self {
             commit: GroupCommit::new(0),
-            end: Mutex::new(0),
+            tail: Mutex::new(Tail::default()),
             called: Mutex::new(Called::default()),
             call: Condvar::new(),
             disk,
+            stored: Mutex::new(Stored::default()),
         })
     }
 
     fn append(&self) -> Goal {
-        let mut end = self.end.lock();
-        *end += 1;
-        self.commit.goal(*end)
+        self.append_unless_closed().expect("nobody closes it")
+    }
+
+    fn append_unless_closed(&self) -> Option<Goal> {
+        let mut tail = self.tail.lock();
+        if tail.refuses >= Refuses::Appends {
+            return None;
+        }
+        tail.end += 1;
+        Some(self.commit.goal(tail.end))
+    }
+
+    fn sync(&self, end: u64) -> Result<u64> {
+        let mut stored = self.stored.lock();
+        if self.disk == Disk::Fails || (self.disk == Disk::FailsOnce && !stored.has_failed) {
+            stored.has_failed = true;
+            return Err(Error::new(ErrorKind::Io, "the disk said no"));
+        }
+        if !stored.has_failed {
+            stored.end = end;
+        }
+        Ok(end)
     }
 
     fn truncate(&self) {
-        let mut end = self.end.lock();
-        *end = 0;
+        let mut tail = self.tail.lock();
+        tail.end = 0;
         self.commit.restart(0);
-        drop(end);
+        drop(tail);
         self.commit.wake_futures();
+    }
+
+    fn close(&self) -> Result<()> {
+        let end = {
+            let mut tail = self.tail.lock();
+            tail.refuses = tail.refuses.max(Refuses::Appends);
+            tail.end
+        };
+        let synced = self.commit.wait_quietly(self.commit.goal(end), self);
+        self.tail.lock().refuses = Refuses::Syncs;
+        self.commit.fail(&Error::new(ErrorKind::Closed, "closed"));
+        self.commit.wake_futures();
+        synced
     }
 
     /// Blocks as a future does: woken, and leaving the sync to the disk thread.
@@ -247,6 +308,35 @@ fn a_truncation_wakes_futures() {
         cutter.join().expect("it cuts and ends");
         disk.join().expect("it stops");
     });
+}
+
+#[test]
+fn closing_answers_whoever_waits_and_rightly() {
+    for disk in [Disk::Works, Disk::FailsOnce] {
+        in_all_orders(move || {
+            let log = Log::new(disk);
+            let early = log.append();
+            let appending = {
+                let log = Arc::clone(&log);
+                thread::spawn(move || {
+                    let Some(late) = log.append_unless_closed() else { return };
+                    let acknowledged = log.commit.wait(late, &*log).is_ok();
+                    assert!(!acknowledged || log.stored.lock().end >= late.end);
+                    assert!(acknowledged || disk == Disk::FailsOnce);
+                })
+            };
+            let closing = {
+                let log = Arc::clone(&log);
+                thread::spawn(move || {
+                    let closed = log.close();
+                    assert_eq!(closed.is_ok(), disk == Disk::Works);
+                })
+            };
+            assert_eq!(log.commit.wait(early, &*log).is_ok(), disk == Disk::Works);
+            appending.join().expect("it waits and ends");
+            closing.join().expect("it waits and ends");
+        });
+    }
 }
 
 #[test]

@@ -79,7 +79,9 @@ impl PartitionSlot {
                 *used = now;
                 return Ok(partition.clone());
             }
-            Place::Open { .. } | Place::Resting(_) | Place::Refused(_) => {}
+            // Somebody is about to close it, and has its directory locked until then.
+            Place::Open { partition, .. } => partition.wait_until_closed(),
+            Place::Resting(_) | Place::Refused(_) => {}
         }
         match topic.open_partition(self.number) {
             Ok(partition) => {

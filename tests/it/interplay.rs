@@ -4,8 +4,8 @@ use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Batch, BatchLimits, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions, Record,
-    Retention, Timestamp,
+    Batch, BatchLimits, Broker, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions,
+    Record, Retention, Timestamp, TopicOptions,
 };
 use std::future::Future;
 use std::pin::pin;
@@ -416,4 +416,69 @@ fn a_truncation_behind_another_keeps_only_what_is_synced() {
     let again = options().open_in(image.root()).expect("it is undamaged");
     assert!(again.log_end_offset() >= log.durable_offset());
     assert_eq!(again.verify().expect("reads succeed").damage, [], "what counted as durable is gone");
+}
+
+/// Whoever asked for a partition that a user was closing heard that it is locked, by its own closing.
+#[test]
+fn a_partition_that_is_being_closed_is_opened_once_that_is_done() {
+    let interlude = Interlude::default();
+    let options = Broker::options().maintenance(Maintenance::Manual);
+    let broker = options.open_in(interlude.within(MemoryDisk::new().root())).expect("memory has room");
+    let topic = broker.create_topic("t", TopicOptions::new()).expect("memory has room");
+    let log = topic.partition(0).expect("it is well");
+    log.append([Record::new("a")]).wait().expect("it fits");
+    let (asked, asking) = mpsc::channel();
+    let (topic, again) = (topic.clone(), interlude.clone());
+    // The first sync is that of the last mark, the second that of the manifest.
+    interlude.set(Cue::Sync, move || {
+        again.set(Cue::Sync, move || {
+            std::thread::spawn(move || drop(asked.send(topic.partition(0))));
+            std::thread::sleep(Duration::from_millis(50));
+        });
+    });
+    log.close().expect("memory is well");
+    let again = asking.recv_timeout(LONG).expect("it neither hangs nor panics").expect("it is well");
+    assert_eq!(again.append([Record::new("b")]).wait().expect("it fits").base_offset(), at(1));
+}
+
+/// Taking space ahead, which may write zeros, outlasted a recovery, or a close and an open by somebody else: then
+/// the zeros came over batches that had been appended meanwhile.
+#[test]
+fn a_log_changes_hands_only_once_nobody_takes_space_for_it() {
+    let ways: [fn(&Partition, &SimDisk); 2] = [
+        |log, _| log.close().expect("the disk is well"),
+        |log, disk| {
+            disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("manifest"));
+            log.delete_records(at(1)).expect_err("the manifest is not stored");
+            disk.clear_faults();
+            log.reopen().expect("the disk is well again");
+        },
+    ];
+    for way in ways {
+        let (disk, interlude) = (SimDisk::new(), Interlude::default());
+        let options = options().segment_bytes_max(1 << 20);
+        let log = options.open_in(interlude.within(disk.root())).expect("the disk is well");
+        for _ in 0..12 {
+            log.append([Record::new(&[7; 3_000])]).wait().expect("there is room");
+        }
+        let (begin, begun) = mpsc::channel();
+        let (go_on, going_on) = mpsc::channel();
+        interlude.set(Cue::Reserve, move || {
+            begin.send(()).expect("somebody waits for it");
+            going_on.recv().expect("somebody lets it go on");
+        });
+        let maintained = log.clone();
+        let maintaining = std::thread::spawn(move || drop(maintained.maintain()));
+        begun.recv_timeout(LONG).expect("more than half of the reserve is used");
+        let (done, ended) = mpsc::channel();
+        let (changed, faulty) = (log.clone(), disk.clone());
+        std::thread::spawn(move || {
+            way(&changed, &faulty);
+            done.send(()).expect("somebody waits for it");
+        });
+        ended.recv_timeout(Duration::from_millis(100)).expect_err("space is still being taken");
+        go_on.send(()).expect("it waits for this");
+        ended.recv_timeout(LONG).expect("it neither hangs nor panics");
+        maintaining.join().expect("it neither hangs nor panics");
+    }
 }

@@ -1,12 +1,14 @@
 //! What went wrong once, each named for the promise it broke.
 
 use crate::basics::tempdir;
-use annals::io::{Failure, Fault, Op, SimDisk};
+use crate::crash::interlude::{Cue, Interlude};
+use annals::io::{Failure, Fate, Fault, Op, SimDisk};
 use annals::{
     Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
 };
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// A receipt that was taken before a failed sync, and asked only after the partition was reopened, found its
 /// goal beyond the log end and led one sync after the other for ever; and once others had taken its offset, it
@@ -31,6 +33,42 @@ fn a_receipt_from_before_a_reopen_never_speaks_of_other_records() {
     log.append([Record::new("other")]).wait().expect("the disk is well again");
     assert_eq!(early.wait().expect_err("its record is gone").kind(), ErrorKind::Conflict);
     log.close().expect("the disk is well again");
+}
+
+/// Closing synced by itself what had been appended since it looked, beside the round of whoever had appended it.
+/// One of the two syncs failed and the other said OK, and whichever it was, the append was acknowledged.
+#[test]
+fn closing_acknowledges_nothing_that_a_sync_has_failed_for() {
+    for _ in 0..12 {
+        let (disk, interlude) = (SimDisk::new(), Interlude::default());
+        let options = || Partition::options().maintenance(Maintenance::Manual);
+        let log = options().open_in(interlude.within(disk.root())).expect("a fresh disk");
+        let (closed, closing) = mpsc::channel();
+        let (appended, appending) = mpsc::channel();
+        let (inside, failing) = (log.clone(), disk.clone());
+        interlude.set(Cue::Sync, move || {
+            let log = inside.clone();
+            thread::spawn(move || drop(closed.send(log.close())));
+            // It waits for the round that this sync is part of.
+            thread::sleep(Duration::from_millis(20));
+            let late = inside.append([Record::new("late")]);
+            thread::spawn(move || drop(appended.send(late.wait())));
+            thread::sleep(Duration::from_millis(5));
+            failing.inject(Fault::new(Failure::Io).on(Op::Sync));
+        });
+        log.append([Record::new("early")]).wait().expect("the first sync is well");
+        let late = appending.recv().expect("whoever waits is answered");
+        let closed = closing.recv().expect("closing ends");
+        assert_eq!(disk.faults_hit(), 1);
+
+        let disk = disk.power_cut(|_| Fate::Lost);
+        let log = options().open_in(disk.root()).expect("nothing was promised that is not there");
+        let end = log.log_end_offset();
+        assert!(end >= Offset::from(1));
+        assert!(late.is_err() || end == Offset::from(2), "acknowledged and lost: {late:?}");
+        assert!(closed.is_err(), "a sync has failed");
+        assert!(matches!(late.map_err(|error| error.kind()), Err(ErrorKind::Io | ErrorKind::Poisoned)));
+    }
 }
 
 /// An append that rolled while the partition was being closed left a manifest without the segment before.

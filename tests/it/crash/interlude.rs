@@ -1,5 +1,10 @@
+<<<<<<< HEAD
 //! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, before
 //! a file is opened or before its size is read.
+=======
+//! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, or before
+//! a file is opened or takes space through its map.
+>>>>>>> fix-storage-a
 //!
 //! ```text
 //!     flush ──▶ sync begins ── bytes are on the disk ── others append ── sync returns ──▶ tail mark, wake
@@ -24,8 +29,13 @@ pub enum Cue {
     Sync,
     /// Before the next file is opened.
     Open,
+<<<<<<< HEAD
     /// Before the size of the file of this name is read next.
     Len(&'static str),
+=======
+    /// Before space is taken through a map.
+    Reserve,
+>>>>>>> fix-storage-a
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -100,11 +110,11 @@ impl Dir for PlayedDir {
     }
 
     fn open_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>> {
-        self.dir.open_dir(name)
+        self.dir.open_dir(name).map(|dir| self.interlude.within(dir))
     }
 
     fn create_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>> {
-        self.dir.create_dir(name)
+        self.dir.create_dir(name).map(|dir| self.interlude.within(dir))
     }
 
     fn remove_dir(&self, name: &str) -> io::Result<()> {
@@ -161,10 +171,32 @@ impl File for PlayedFile {
     }
 
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
-        self.file.map(published, capacity)
+        let (writer, map) = self.file.map(published, capacity)?;
+        Ok((writer, Arc::new(PlayedMap { map, interlude: self.interlude.clone() })))
     }
 
     fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
         self.file.map_read(len)
+    }
+}
+
+#[derive(Debug)]
+struct PlayedMap {
+    map: Arc<dyn MapReader>,
+    interlude: Interlude,
+}
+
+impl MapReader for PlayedMap {
+    fn read(&self, buf: &mut [u8], position: u64) -> io::Result<()> {
+        self.map.read(buf, position)
+    }
+
+    fn reserve(&self, to: u64) -> io::Result<()> {
+        self.interlude.play(Cue::Reserve);
+        self.map.reserve(to)
+    }
+
+    fn reserved(&self) -> u64 {
+        self.map.reserved()
     }
 }
