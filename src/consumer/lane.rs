@@ -270,7 +270,15 @@ impl Lane {
     /// Waits for records; ready when there may be some already.
     pub(super) fn wait(&mut self) -> Poll<Result<()>> {
         let mut context = Context::from_waker(&self.waker);
-        self.watch.poll(self.position, &mut context)
+        let polled = self.watch.poll(self.position, &mut context);
+        // A cut since the last look has woken nobody who was not yet on the list.
+        if polled.is_pending() && self.has_been_cut()? { Poll::Ready(Ok(())) } else { polled }
+    }
+
+    /// Whether the position lies in what was taken back.
+    fn has_been_cut(&self) -> Result<bool> {
+        let is_cut = self.is_anchored && self.watch.is_cut_below(self.position);
+        Ok(is_cut || self.watch.extent()?.end < self.position)
     }
 
     /// Makes durable what this lane waits for, where nobody else does; says whether there was anything.
