@@ -113,7 +113,7 @@ fn a_cut_is_noticed_even_when_the_log_has_grown_back() {
     }
 }
 
-/// SEMANTICS 37, 40: who waits at the end of a log that is cut hears of it, whatever is appended then; it does not
+/// SEMANTICS 37 and SEMANTICS 40: who waits at the end of a log that is cut hears of it, whatever is appended then; it does not
 /// wait until the log has passed the place where it was.
 #[test]
 fn a_sleeper_hears_that_the_log_was_cut() {
@@ -159,7 +159,7 @@ fn a_poll_that_is_blocked_ends_when_the_log_is_cut() {
     assert_eq!(error.kind(), ErrorKind::OutOfRange);
 }
 
-/// SEMANTICS 37, 40: so it is where a reopen finds less than there was: a truncation stood in the manifest, and was
+/// SEMANTICS 37 and SEMANTICS 40: so it is where a reopen finds less than there was: a truncation stood in the manifest, and was
 /// not known to.
 #[test]
 fn a_sleeper_hears_that_a_reopen_found_less() {
