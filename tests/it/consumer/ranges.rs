@@ -113,8 +113,8 @@ fn a_cut_is_noticed_even_when_the_log_has_grown_back() {
     }
 }
 
-/// SEMANTICS 37 and SEMANTICS 40: who waits at the end of a log that is cut hears of it, whatever is appended then; it does not
-/// wait until the log has passed the place where it was.
+/// SEMANTICS 37 and SEMANTICS 40: who waits at the end of a log that is cut hears of it, whatever is appended then.
+/// It does not wait until the log has passed the place where it was.
 #[test]
 fn a_sleeper_hears_that_the_log_was_cut() {
     let levels = [ReadLevel::Written, ReadLevel::Durable];
@@ -159,8 +159,8 @@ fn a_poll_that_is_blocked_ends_when_the_log_is_cut() {
     assert_eq!(error.kind(), ErrorKind::OutOfRange);
 }
 
-/// SEMANTICS 37 and SEMANTICS 40: so it is where a reopen finds less than there was: a truncation stood in the manifest, and was
-/// not known to.
+/// SEMANTICS 37: so it is where a reopen finds less than there was: a truncation stood in the manifest, and was not
+/// known to.
 #[test]
 fn a_sleeper_hears_that_a_reopen_found_less() {
     let mut found_less = 0;
