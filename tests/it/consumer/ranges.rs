@@ -195,6 +195,32 @@ fn a_sleeper_hears_that_a_reopen_found_less() {
     assert!(found_less > 0, "no truncation stood in the manifest and was not known to");
 }
 
+/// A cut behind what was read is nothing to somebody who has read less, however far he reads on then.
+#[test]
+fn a_cut_beyond_what_was_read_is_not_held_against_what_is_read_later() {
+    let (broker, _) = manual();
+    let options = TopicOptions::new().segment_bytes_max(1 << 20);
+    let topic = broker.create_topic("orders", options).expect("a new topic");
+    let log = topic.partition(0).expect("it is there");
+    // More than a reader reads at once.
+    let append = |count: usize| {
+        for _ in 0..count {
+            log.append([Record::new(&[7; 60_000])]).wait().expect("there is room");
+        }
+    };
+    append(40);
+    let mut consumer =
+        broker.consumer().assign([(&topic, 0)]).poll_records_max(1).build().expect("it is there");
+    for _ in 0..3 {
+        assert_eq!(consumer.poll(Duration::ZERO).expect("nothing is wrong").len(), 1);
+    }
+    // Between two segments, so that a reader goes on from the one to the other.
+    let cut = log.segments()[1].first_offset();
+    assert_eq!(log.truncate(cut).expect("it is in the log"), cut);
+    append(20);
+    assert_eq!(drain(&mut consumer).len() as u64, cut.get() + 20 - 3);
+}
+
 /// What was lost to damage is told once, with the offsets and the partition, and the next poll goes on behind it.
 /// A partition that is refused is said to be, and the others go on.
 #[test]
