@@ -130,6 +130,16 @@ impl Upkeep {
         }
     }
 
+    /// Ends the work for this chore unless some is under way, and says whether it did. Never blocks: what is under
+    /// way may wait for a lock that the caller holds.
+    pub(crate) fn stop_if_idle(&self) -> bool {
+        let idle = self.at_work.try_lock();
+        if idle.is_some() {
+            self.stopped.store(true, Ordering::Release);
+        }
+        idle.is_some()
+    }
+
     /// Begins to answer: calls from now on are new ones.
     fn answer(&self) {
         self.called.store(false, Ordering::Release);

@@ -133,9 +133,12 @@ pub(crate) trait BackendWatch: Send + Sync {
     /// As [`crate::Topic::partition`].
     fn open(&mut self) -> Result<Arc<dyn BackendPartition>>;
 
-    /// Whether the log has been cut below `offset` since it was opened here. Of a partition that was closed
-    /// meanwhile nothing is known.
-    fn is_cut_below(&self, offset: Offset) -> bool;
+    /// Whether the log has been cut below `offset` since it was opened here first, or since the answer was last that it
+    /// was not. Of a partition that was closed meanwhile nothing is known.
+    fn is_cut_below(&mut self, offset: Offset) -> bool;
+
+    /// What was read does not matter any more, nor what was cut before the partition is opened again.
+    fn forget_cuts(&mut self);
 
     /// Asks whether there may be something beyond `offset`, or something to say of the partition, and to be woken
     /// when there may be.

@@ -107,8 +107,12 @@ impl BackendWatch for Watch {
         Ok(Arc::new(Watch::open(self)?))
     }
 
-    fn is_cut_below(&self, offset: Offset) -> bool {
+    fn is_cut_below(&mut self, offset: Offset) -> bool {
         Watch::is_cut_below(self, offset)
+    }
+
+    fn forget_cuts(&mut self) {
+        Watch::forget_cuts(self);
     }
 
     fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -139,7 +139,7 @@ impl Consumer {
     }
 
     /// Nobody waits any more.
-    fn waiting_ends(&self) {
+    pub(super) fn waiting_ends(&self) {
         self.bell.forget_sleeper();
         if let Some(membership) = &self.membership {
             membership.wait_ends();

@@ -44,8 +44,6 @@ pub(super) struct Lane {
     reader: Option<Box<dyn BackendReader>>,
     /// What was read and not yet returned.
     rest: Option<Records>,
-    /// Whether the position comes from what was read since the watch opened the partition.
-    is_anchored: bool,
     /// What went wrong and was not yet said.
     pub(super) failed: Option<Error>,
 }
@@ -82,7 +80,6 @@ impl Lane {
             unresolved: None,
             reader: None,
             rest: None,
-            is_anchored: false,
             failed: None,
         })
     }
@@ -124,7 +121,7 @@ impl Lane {
         self.unresolved = None;
         self.reader = None;
         self.rest = None;
-        self.is_anchored = false;
+        self.watch.forget_cuts();
         self.failed = None;
     }
 
@@ -188,8 +185,9 @@ impl Lane {
         if let Some(start) = self.unresolved {
             self.seek(start)?;
         }
-        self.look_for_cut()?;
         loop {
+            // Also of what has just been read: the log may have been cut since the last look.
+            self.look_for_cut()?;
             if self.rest.is_some() {
                 return Ok(true);
             }
@@ -223,7 +221,7 @@ impl Lane {
     /// What was read ahead is worth nothing, and the position may be, if the log was cut meanwhile.
     fn look_for_cut(&mut self) -> Result<(), Halt> {
         let ahead = self.reader.as_ref().map_or(self.position, |reader| reader.position());
-        if !self.is_anchored || !self.watch.is_cut_below(ahead) {
+        if !self.watch.is_cut_below(ahead) {
             return Ok(());
         }
         self.reader = None;
@@ -242,7 +240,6 @@ impl Lane {
             return Ok(false);
         }
         let partition = self.watch.open()?;
-        self.is_anchored = true;
         self.reader = Some(partition.reader(self.position, self.level));
         Ok(true)
     }
@@ -270,7 +267,14 @@ impl Lane {
     /// Waits for records; ready when there may be some already.
     pub(super) fn wait(&mut self) -> Poll<Result<()>> {
         let mut context = Context::from_waker(&self.waker);
-        self.watch.poll(self.position, &mut context)
+        let polled = self.watch.poll(self.position, &mut context);
+        // A cut since the last look has woken nobody who was not yet on the list.
+        if polled.is_pending() && self.has_been_cut()? { Poll::Ready(Ok(())) } else { polled }
+    }
+
+    /// Whether the position lies in what was taken back.
+    fn has_been_cut(&mut self) -> Result<bool> {
+        Ok(self.watch.is_cut_below(self.position) || self.watch.extent()?.end < self.position)
     }
 
     /// Makes durable what this lane waits for, where nobody else does; says whether there was anything.
@@ -304,3 +308,6 @@ impl From<Error> for Halt {
         Self::Failed(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

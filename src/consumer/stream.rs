@@ -30,6 +30,7 @@ impl ConsumerStream {
     /// The consumer, which goes on where the stream was.
     #[must_use]
     pub fn into_consumer(self) -> Consumer {
+        self.consumer.waiting_ends();
         self.consumer
     }
 }
@@ -42,6 +43,10 @@ impl Stream for ConsumerStream {
             return Poll::Ready(None);
         }
         let polled = self.consumer.poll_records(context);
+        if polled.is_ready() {
+            // An empty item came without a look at the group.
+            self.consumer.waiting_ends();
+        }
         if let Poll::Ready(Err(error)) = &polled {
             self.is_over = error.kind() == ErrorKind::Closed;
         }

@@ -21,8 +21,18 @@ impl Shared {
 
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
+        let result = self.close_quietly();
+        self.wake_closed();
+        result
+    }
+
+    /// The same for somebody who holds a lock, and calls [`Shared::wake_closed`] once it is released.
+    pub(super) fn close_quietly(&self) -> Result<()> {
         self.upkeep.stop();
-        let Ok(mut admin) = self.administer() else { return Ok(()) };
+        let mut admin = self.admin.lock();
+        if admin.lock.is_none() {
+            return Ok(());
+        }
         let growing = self.growing.lock();
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
@@ -32,10 +42,15 @@ impl Shared {
         drop(admin);
         // A closed handle may be kept for long.
         self.view().segments.iter().for_each(|segment| segment.close_unless_held());
+        result
+    }
+
+    /// Has whoever waits here hear that it is closed.
+    pub(super) fn wake_closed(&self) {
+        self.commit.wake_futures();
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
-        result
     }
 
     /// The append lock, once all that was written is synced and no roll is unfinished.

@@ -3,7 +3,7 @@
 use super::Partition;
 use super::shared::Shared;
 use crate::Offset;
-use crate::sync::{Bug, planted};
+use crate::sync::{Bug, Goal, planted};
 use std::sync::{Arc, Weak};
 
 /// A moment in the life of an open partition. Offsets are given again after a cut, so that an offset alone does
@@ -16,14 +16,26 @@ pub(crate) struct Landmark {
 }
 
 impl Landmark {
-    /// Whether the log has been cut below `offset` since. Of a partition that was closed since nothing is known.
-    pub(crate) fn is_cut_below(&self, offset: Offset) -> bool {
-        self.partition.upgrade().is_some_and(|shared| {
-            let now = shared.commit.goal(offset.get());
-            now.restarts != self.restarts
-                && !planted(Bug::CutNotNoticed)
-                && shared.commit.is_taken_back(crate::sync::Goal { restarts: self.restarts, ..now })
-        })
+    /// Whether the log has been cut below `offset` since. If it has not, this moment is the landmark from now on: what
+    /// was read up to `offset` still stands, and only later cuts can change that. Of a partition that was closed since
+    /// nothing is known.
+    pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
+        let Some(shared) = self.partition.upgrade() else { return false };
+        // In this order: a cut in between is looked at again.
+        let now = shared.commit.goal(offset.get());
+        if now.restarts == self.restarts || planted(Bug::CutNotNoticed) {
+            return false;
+        }
+        let is_cut = shared.commit.is_taken_back(Goal { restarts: self.restarts, ..now });
+        if !is_cut {
+            self.restarts = now.restarts;
+        }
+        is_cut
+    }
+
+    /// Whether it lies in the life of `partition`, which begins anew each time that one is opened.
+    pub(crate) fn is_of(&self, partition: &Partition) -> bool {
+        self.partition.as_ptr() == Arc::as_ptr(partition.shared())
     }
 }
 

@@ -131,7 +131,8 @@ impl Shared {
         drop(growing);
         drop(admin);
         self.recount();
-        self.end.wake();
+        // All of them: the log may end before the place where some wait.
+        self.end.wake_all();
         self.upkeep.call();
         Ok(())
     }

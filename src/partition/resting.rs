@@ -13,6 +13,24 @@ impl Partition {
         self.is_only_handle() && Arc::strong_count(self.shared()) == 1 && !self.shared().is_poisoned()
     }
 
+    /// Ends the work of the disk thread for it, if that is not at it; says whether it has ended.
+    pub(crate) fn stop_idle_upkeep(&self) -> bool {
+        self.shared().upkeep.stop_if_idle()
+    }
+
+    /// Closes it for somebody who holds a lock, and calls [`Partition::wake_closed`] once it is released.
+    ///
+    /// # Errors
+    /// As [`Partition::close`].
+    pub(crate) fn close_quietly(&self) -> Result<()> {
+        self.shared().close_quietly()
+    }
+
+    /// Has whoever waits for it hear that it is closed. Calls wakers.
+    pub(crate) fn wake_closed(&self) {
+        self.shared().wake_closed();
+    }
+
     /// How often it has begun anew, by a truncation or a reopen.
     pub(crate) fn rewinds(&self) -> u64 {
         self.shared().view().rewinds

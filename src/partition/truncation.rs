@@ -29,6 +29,13 @@ struct Cut {
 impl Shared {
     /// Takes back the batches that reach beyond `to`; returns the new log end.
     pub(super) fn truncate(&self, to: Offset) -> Result<Offset> {
+        let result = self.take_back(to);
+        // Who waited at the old end is to hear now that it is no more, and not when the log has passed it again.
+        self.end.wake_all();
+        result
+    }
+
+    fn take_back(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
         let mut writer = loop {

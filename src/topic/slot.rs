@@ -136,9 +136,16 @@ impl PartitionSlot {
         let Place::Open { partition, used } = &mut *place else { return };
         if !partition.is_unheld() {
             *used = now;
-        } else if now.saturating_sub(*used) >= REST_AFTER {
-            *place = Place::to_rest(partition);
+            return;
         }
+        if now.saturating_sub(*used) < REST_AFTER || !partition.stop_idle_upkeep() {
+            return;
+        }
+        let partition = partition.clone();
+        *place = Place::to_rest(&partition);
+        // A waker is the user's code, and is called without the lock.
+        drop(place);
+        partition.wake_closed();
     }
 
     /// Has a partition at rest delete what has become too old.
@@ -276,11 +283,12 @@ pub(crate) enum SlotStats {
 }
 
 impl Place {
-    /// Closes a partition that nobody but the slot holds.
+    /// Closes a partition that nobody but the slot holds. Who watches it sleeps on until the caller has given up its
+    /// lock and calls [`Partition::wake_closed`]; nobody watches one that was opened for a moment.
     fn to_rest(partition: &Partition) -> Self {
         let oldest_append_time = partition.oldest_append_time();
         let oldest_sealed = partition.oldest_sealed();
-        match partition.close() {
+        match partition.close_quietly() {
             Ok(()) => {
                 partition.recount_closed();
                 let stats = partition.stats();

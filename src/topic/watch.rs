@@ -26,7 +26,7 @@ pub(crate) struct Watch {
     lookout: Lookout,
     /// Its place in the queue of the slot.
     ticket: Option<Ticket>,
-    /// When it was opened here last.
+    /// When it was opened here, or was last seen not to have been cut.
     landmark: Landmark,
 }
 
@@ -49,13 +49,22 @@ impl Watch {
     /// As [`Topic::partition`].
     pub(crate) fn open(&mut self) -> Result<Partition> {
         let partition = self.slot.wake(&self.topic)?;
-        self.landmark = partition.landmark();
+        // As long as it is the same, cuts before this moment count as well.
+        if !self.landmark.is_of(&partition) {
+            self.landmark = partition.landmark();
+        }
         Ok(partition)
     }
 
-    /// Whether the log has been cut below `offset` since it was opened here.
-    pub(crate) fn is_cut_below(&self, offset: Offset) -> bool {
+    /// Whether the log has been cut below `offset` since it was opened here, or since the answer was last that it was
+    /// not.
+    pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
         self.landmark.is_cut_below(offset)
+    }
+
+    /// What was read does not matter any more, nor what was cut before it is opened again.
+    pub(crate) fn forget_cuts(&mut self) {
+        self.landmark = Landmark::default();
     }
 
     /// From where to where it reaches for a reader of the watch's level. It is opened only if nothing is known of

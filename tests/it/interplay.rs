@@ -4,11 +4,11 @@ use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Batch, BatchLimits, Broker, Durability, ErrorKind, Maintenance, Offset, Partition, PartitionOptions,
-    Record, Retention, Timestamp, TopicOptions,
+    Batch, BatchLimits, Broker, ConsumerRecords, Durability, ErrorKind, Maintenance, Offset, Partition,
+    PartitionOptions, Record, Result, Retention, Timestamp, Topic, TopicOptions,
 };
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -123,6 +123,46 @@ fn a_waker_may_do_anything() {
                 assert!(poll(appended.as_mut(), Waker::noop()).is_ready());
             });
         }
+    }
+}
+
+/// One whose partition is put to rest is woken; it was, under a lock that whoever opens the partition takes.
+#[test]
+fn a_waker_may_open_the_partition_whose_rest_wakes_it() {
+    type Waiting = Pin<Box<dyn Future<Output = Result<ConsumerRecords>> + Send>>;
+    let acts: [fn((Topic, Waiting)); 3] = [
+        |(topic, _)| drop(topic.partition(0).expect("it is there")),
+        |(_, mut waiting)| assert!(poll(waiting.as_mut(), Waker::noop()).is_pending()),
+        |(topic, _)| {
+            topic
+                .partition(0)
+                .expect("it is there")
+                .append([Record::new("b")])
+                .wait()
+                .map(drop)
+                .expect("it fits")
+        },
+    ];
+    for act in acts {
+        let is_over = in_time(move || {
+            let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
+            let options = Broker::options().clock(clock.clone()).maintenance(Maintenance::Manual);
+            let broker = options.open_in_memory().expect("memory has room");
+            let topic = broker.create_topic("orders", TopicOptions::new()).expect("a new topic");
+            topic.partition(0).expect("it is there").append([Record::new("a")]).wait().expect("it fits");
+            let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+            assert_eq!(consumer.poll(Duration::ZERO).expect("nothing is wrong").len(), 1);
+            let mut waiting: Waiting = Box::pin(async move { consumer.recv().await });
+            let acting = Arc::new(Act(Mutex::new(None), act));
+            assert!(poll(waiting.as_mut(), &acting.clone().into()).is_pending());
+            *acting.0.lock().expect("nobody panics") = Some((topic, waiting));
+            for _ in 0..2 {
+                clock.advance(Duration::from_secs(40));
+                broker.maintain().expect("nothing fails");
+            }
+            acting.0.lock().expect("nobody panics").is_none()
+        });
+        assert!(is_over, "it was not woken");
     }
 }
 
@@ -256,7 +296,7 @@ fn a_reader_that_is_stuck_ends_and_can_be_asked_again() {
     assert_eq!(reader.filter_map(Result::ok).count(), 1);
 }
 
-fn poll<F: Future>(future: std::pin::Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }
 

@@ -59,7 +59,7 @@ impl Group {
         inner.tick(now);
         let Inner { coordinator, seats, .. } = &mut *inner;
         let result = event(coordinator, seats, now);
-        let wakers = inner.carry_out_effects();
+        let wakers = inner.carry_out_effects(now);
         self.note_emptiness_locked(&mut inner, groups);
         self.due_at.store(nanos(inner.coordinator.next_due()), Ordering::Release);
         drop(inner);
@@ -73,11 +73,11 @@ impl Group {
     }
 
     /// Has all members look up of whom this is true.
-    pub(super) fn call(&self, is_meant: impl Fn(&Seat) -> bool) {
+    pub(super) fn call(&self, now: Duration, is_meant: impl Fn(&Seat) -> bool) {
         let inner = self.inner.lock();
         let seats: Vec<_> = inner.seats.values().filter(|seat| is_meant(seat)).cloned().collect();
         drop(inner);
-        wake_each(seats.iter().filter_map(|seat| seat.call()));
+        wake_each(seats.iter().filter_map(|seat| seat.call(now)));
     }
 
     /// Keeps since when the group has had no members: its offsets' time begins then.
@@ -110,11 +110,11 @@ impl Inner {
         self.coordinator.tick(now);
     }
 
-    fn carry_out_effects(&mut self) -> Vec<std::task::Waker> {
+    fn carry_out_effects(&mut self, now: Duration) -> Vec<std::task::Waker> {
         let seats = &mut self.seats;
         let wake = |effect| match effect {
-            Effect::Wake(id) => seats.get(&id).and_then(|seat| seat.call()),
-            Effect::Fence(id) => seats.remove(&id).and_then(|seat| seat.fence()),
+            Effect::Wake(id) => seats.get(&id).and_then(|seat| seat.call(now)),
+            Effect::Fence(id) => seats.remove(&id).and_then(|seat| seat.fence(now)),
             // There are no remote members yet, so nobody waits for an answer.
             Effect::Joined(..) | Effect::Synced(..) => None,
         };

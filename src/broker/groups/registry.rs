@@ -165,7 +165,7 @@ impl Groups {
         self.store.wake_waiters();
         for group in self.all_live() {
             group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
-            group.call(Seat::goes_by_rule);
+            group.call(self.now(), Seat::goes_by_rule);
         }
     }
 }
@@ -203,7 +203,7 @@ impl Chore for Groups {
 impl Guest for Groups {
     fn broker_closes(&self) {
         self.store.close();
-        self.all_live().iter().for_each(|group| group.call(|_| true));
+        self.all_live().iter().for_each(|group| group.call(self.now(), |_| true));
     }
 
     fn as_chore(self: Arc<Self>) -> Arc<dyn Chore> {

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 /// Stands for "inside of a poll".
 const WAITING: u64 = u64::MAX;
+/// Stands for "not called".
+const NEVER: u64 = u64::MAX;
 
 /// What a member and its group share.
 #[derive(Debug)]
 pub(super) struct Seat {
-    /// Whether the next poll has anything to look for. Set before the waker is called.
-    called: AtomicBool,
+    /// When (monotonic, in nanoseconds) the member was called for the first time since it polled: then the next poll
+    /// has something to look for. Set before the waker is called.
+    called_at: AtomicU64,
     /// Whether another has taken over the instance id. For good, and set before the member is called.
     fenced: AtomicBool,
     /// Whether the member wants topics by a rule of its own, which it asks anew whenever topics have changed.
@@ -27,7 +30,7 @@ impl Default for Seat {
     /// comes back to what it had.
     fn default() -> Self {
         Self {
-            called: AtomicBool::new(true),
+            called_at: AtomicU64::new(0),
             fenced: AtomicBool::new(false),
             goes_by_rule: AtomicBool::new(false),
             polled_at: AtomicU64::new(0),
@@ -38,15 +41,16 @@ impl Default for Seat {
 
 impl Seat {
     /// Has the member poll. The waker that is returned is to be called without any lock.
-    pub(super) fn call(&self) -> Option<Waker> {
-        self.called.store(true, Ordering::SeqCst);
+    pub(super) fn call(&self, now: Duration) -> Option<Waker> {
+        // Called again it has no more time.
+        let _earlier = self.called_at.compare_exchange(NEVER, nanos(now), Ordering::SeqCst, Ordering::SeqCst);
         self.waker.lock().take()
     }
 
     /// Has the member hear that another has taken over its instance id.
-    pub(super) fn fence(&self) -> Option<Waker> {
+    pub(super) fn fence(&self, now: Duration) -> Option<Waker> {
         self.fenced.store(true, Ordering::SeqCst);
-        self.call()
+        self.call(now)
     }
 
     pub(super) fn is_fenced(&self) -> bool {
@@ -62,12 +66,12 @@ impl Seat {
     }
 
     pub(super) fn is_called(&self) -> bool {
-        self.called.load(Ordering::SeqCst)
+        self.called_at.load(Ordering::SeqCst) != NEVER
     }
 
     /// Begins to answer: calls from now on are new ones.
     pub(super) fn answer(&self) {
-        self.called.store(false, Ordering::SeqCst);
+        self.called_at.store(NEVER, Ordering::SeqCst);
     }
 
     /// Has `waker` called with the next call; whoever registers looks at [`Seat::is_called`] after that.
@@ -86,12 +90,14 @@ impl Seat {
     }
 
     /// What the member does at `now`. One that waits has made progress up to then, and is asked again when its
-    /// time from then on is over: so nobody has to tell the group that it has ended to wait.
+    /// time from then on is over: so nobody has to tell the group that it has ended to wait. But one that was called
+    /// is woken, and works from then on: it may be a future that nobody polls.
     pub(super) fn presence(&self, now: Duration) -> Presence {
-        match self.polled_at.load(Ordering::Acquire) {
-            WAITING => Presence::Working(now),
-            since => Presence::Working(Duration::from_nanos(since)),
-        }
+        let polled_at = match self.polled_at.load(Ordering::Acquire) {
+            WAITING => self.called_at.load(Ordering::SeqCst).min(nanos(now)),
+            since => since,
+        };
+        Presence::Working(Duration::from_nanos(polled_at))
     }
 }
 

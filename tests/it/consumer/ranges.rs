@@ -1,10 +1,13 @@
 //! Positions that are not in the log, and errors that go by.
 
-use super::{at, drain, fill, manual, orders};
+use super::{at, drain, fill, manual, orders, threaded};
+use crate::wakers::{Alarm, PATIENCE};
 use annals::io::{Failure, Fault, Op, SimDisk};
 use annals::{
     Broker, Durability, ErrorKind, Maintenance, OnDamage, ReadLevel, Record, Reset, StartAt, TopicOptions,
 };
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// SEMANTICS 37: below the log start the reset policy applies, and its default is the first record there is.
@@ -108,6 +111,114 @@ fn a_cut_is_noticed_even_when_the_log_has_grown_back() {
             }
         }
     }
+}
+
+/// SEMANTICS 37 and SEMANTICS 40: who waits at the end of a log that is cut hears of it, whatever is appended then.
+/// It does not wait until the log has passed the place where it was.
+#[test]
+fn a_sleeper_hears_that_the_log_was_cut() {
+    let levels = [ReadLevel::Written, ReadLevel::Durable];
+    let cases = levels.into_iter().flat_map(|level| [0, 3, 5, 8].map(|grown| (level, grown)));
+    for (level, grown) in cases {
+        let (broker, _) = manual();
+        let topic = orders(&broker, 1);
+        fill(&topic, 0, 0..10, 1);
+        let options = broker.consumer().assign([(&topic, 0)]).read_level(level);
+        let mut failing = options.clone().build().expect("it is there");
+        let mut reset = options.reset_beyond_end(Reset::To(at(4).into())).build().expect("it is there");
+        assert_eq!((drain(&mut failing).len(), drain(&mut reset).len()), (10, 10));
+        let alarm = Arc::new(Alarm::default());
+        let mut waiting = Box::pin(reset.recv());
+        assert!(alarm.poll(&mut waiting).is_pending());
+        let log = topic.partition(0).expect("it is there");
+        assert_eq!(log.truncate(at(5)).expect("it is in the log"), at(5));
+        assert!(alarm.rang(), "where it waits is not in the log any more");
+        fill(&topic, 0, 80..80 + grown, 1);
+        for _ in 0..2 {
+            let error = failing.poll(Duration::ZERO).expect_err("what it read was taken back");
+            assert_eq!(error.kind(), ErrorKind::OutOfRange, "{level:?} {grown}");
+        }
+        let Poll::Ready(Ok(first)) = alarm.poll(&mut waiting) else { panic!("it goes on at 4") };
+        drop(waiting);
+        assert_eq!(first.len() + drain(&mut reset).len(), 1 + usize::try_from(grown).expect("a few"));
+    }
+}
+
+/// The same of one that is blocked in its poll.
+#[test]
+fn a_poll_that_is_blocked_ends_when_the_log_is_cut() {
+    let broker = threaded();
+    let topic = orders(&broker, 1);
+    fill(&topic, 0, 0..10, 1);
+    let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+    assert_eq!(drain(&mut consumer).len(), 10);
+    let thread = std::thread::spawn(move || consumer.poll(PATIENCE).map(|records| records.len()));
+    std::thread::sleep(Duration::from_millis(20));
+    topic.partition(0).and_then(|log| log.truncate(at(5))).expect("it is in the log");
+    let error = thread.join().expect("it does not panic").expect_err("what it read was taken back");
+    assert_eq!(error.kind(), ErrorKind::OutOfRange);
+}
+
+/// SEMANTICS 37: so it is where a reopen finds less than there was: a truncation stood in the manifest, and was not
+/// known to.
+#[test]
+fn a_sleeper_hears_that_a_reopen_found_less() {
+    let mut found_less = 0;
+    for passes in 0..6 {
+        let disk = SimDisk::new();
+        let options = Broker::options().maintenance(Maintenance::Manual).seed(1);
+        let broker = options.open_in(disk.root()).expect("an empty disk");
+        let topic = orders(&broker, 1);
+        fill(&topic, 0, 0..10, 1);
+        let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+        assert_eq!(drain(&mut consumer).len(), 10);
+        let log = topic.partition(0).expect("it is there");
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("orders/").after(passes));
+        let truncated = log.truncate(at(5));
+        disk.clear_faults();
+        // It hears of the cut that failed, and sleeps on.
+        let alarm = Arc::new(Alarm::default());
+        let mut waiting = Box::pin(consumer.recv());
+        if truncated.is_ok() || alarm.poll(&mut waiting).is_ready() {
+            continue;
+        }
+        log.reopen().expect("a failed truncation is no damage");
+        if log.log_end_offset() == at(10) {
+            continue;
+        }
+        found_less += 1;
+        assert!(alarm.rang(), "{passes}");
+        fill(&topic, 0, 80..83, 1);
+        let Poll::Ready(Err(error)) = alarm.poll(&mut waiting) else { panic!("{passes}: it sleeps on") };
+        assert_eq!(error.kind(), ErrorKind::OutOfRange);
+    }
+    assert!(found_less > 0, "no truncation stood in the manifest and was not known to");
+}
+
+/// A cut behind what was read is nothing to somebody who has read less, however far he reads on then.
+#[test]
+fn a_cut_beyond_what_was_read_is_not_held_against_what_is_read_later() {
+    let (broker, _) = manual();
+    let options = TopicOptions::new().segment_bytes_max(1 << 20);
+    let topic = broker.create_topic("orders", options).expect("a new topic");
+    let log = topic.partition(0).expect("it is there");
+    // More than a reader reads at once.
+    let append = |count: usize| {
+        for _ in 0..count {
+            log.append([Record::new(&[7; 60_000])]).wait().expect("there is room");
+        }
+    };
+    append(40);
+    let mut consumer =
+        broker.consumer().assign([(&topic, 0)]).poll_records_max(1).build().expect("it is there");
+    for _ in 0..3 {
+        assert_eq!(consumer.poll(Duration::ZERO).expect("nothing is wrong").len(), 1);
+    }
+    // Between two segments, so that a reader goes on from the one to the other.
+    let cut = log.segments()[1].first_offset();
+    assert_eq!(log.truncate(cut).expect("it is in the log"), cut);
+    append(20);
+    assert_eq!(drain(&mut consumer).len() as u64, cut.get() + 20 - 3);
 }
 
 /// What was lost to damage is told once, with the offsets and the partition, and the next poll goes on behind it.

@@ -1,10 +1,5 @@
-<<<<<<< HEAD
-//! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, before
-//! a file is opened or before its size is read.
-=======
 //! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, or before
-//! a file is opened or takes space through its map.
->>>>>>> fix-storage-a
+//! a file is opened, its size is read, or space is taken through its map.
 //!
 //! ```text
 //!     flush ──▶ sync begins ── bytes are on the disk ── others append ── sync returns ──▶ tail mark, wake
@@ -29,13 +24,10 @@ pub enum Cue {
     Sync,
     /// Before the next file is opened.
     Open,
-<<<<<<< HEAD
     /// Before the size of the file of this name is read next.
     Len(&'static str),
-=======
     /// Before space is taken through a map.
     Reserve,
->>>>>>> fix-storage-a
 }
 
 type Work = Box<dyn FnOnce() + Send>;

@@ -331,6 +331,84 @@ fn who_makes_no_progress_is_expelled_and_who_waits_is_not() {
     assert_ne!(stuck.member_id().expect("it is in a group"), before);
 }
 
+/// SEMANTICS 34 and SEMANTICS 29: a stream that is left alone does not count as waiting once it was woken: it was
+/// called to give up a partition, or has returned.
+#[test]
+fn a_stream_that_is_left_alone_is_expelled_when_it_was_woken() {
+    use futures_core::Stream;
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let shop = Shop::open(2);
+    let options = shop.billing().poll_interval_max(30 * SECOND);
+    let mut left = Box::pin(options.clone().build().expect("anybody may join").into_stream());
+    assert!(left.as_mut().poll_next(&mut context).is_pending());
+    (0..3).for_each(|_| pass(&shop, 31 * SECOND));
+    assert_eq!(partitions(left.consumer()), BTreeSet::from([0, 1]));
+    left.consumer().commit().wait().expect("it waits, and nobody else is there");
+
+    let mut second = options.build().expect("anybody may join");
+    for _ in 0..10 {
+        second.poll(Duration::ZERO).expect("nothing is wrong");
+        pass(&shop, 15 * SECOND);
+    }
+    assert_eq!(partitions(&second), BTreeSet::from([0, 1]));
+    drop(left);
+
+    let mut woken = Box::pin(second.into_stream());
+    assert!(woken.as_mut().poll_next(&mut context).is_pending());
+    woken.consumer().wakeup().wake();
+    assert!(woken.as_mut().poll_next(&mut context).is_ready());
+    pass(&shop, 31 * SECOND);
+    let refused = woken.consumer().commit().wait().expect_err("it has not polled for too long");
+    assert_eq!(refused.kind(), ErrorKind::Fenced);
+}
+
+/// SEMANTICS 34: whoever is blocked in its poll is not expelled, neither while nothing happens nor after it was called.
+#[test]
+fn a_blocked_poll_is_not_expelled_however_long_it_waits() {
+    let shop = Shop::open(2);
+    let heard = Heard::default();
+    let listener = {
+        let heard = heard.clone();
+        move |event: Rebalance<'_>| heard.hear(&event)
+    };
+    let options = shop.billing().poll_interval_max(30 * SECOND);
+    let mut blocked = options.clone().on_rebalance(listener).build().expect("anybody may join");
+    let wakeup = blocked.wakeup();
+    let thread = std::thread::spawn(move || {
+        let polled = blocked.poll(crate::wakers::PATIENCE);
+        polled.map(|records| (records.len(), blocked))
+    });
+    let mut second = None;
+    for awaited in ["assigned 0 1", "revoked 1"] {
+        let heard_at = std::time::Instant::now();
+        let mut all = Vec::new();
+        while !all.iter().any(|event| event == awaited) {
+            assert!(heard_at.elapsed() < crate::wakers::PATIENCE, "{awaited}: {all:?}");
+            all.extend(heard.take());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // It has gone back to sleep.
+        std::thread::sleep(Duration::from_millis(20));
+        for _ in 0..5 {
+            pass(&shop, 20 * SECOND);
+            if let Some(second) = &mut second {
+                Consumer::poll(second, Duration::ZERO).expect("nothing is wrong");
+            }
+        }
+        second.get_or_insert_with(|| options.clone().build().expect("anybody may join"));
+    }
+    wakeup.wake();
+    let (count, blocked) = thread.join().expect("it does not panic").expect("nothing is wrong");
+    assert_eq!((count, partitions(&blocked).len()), (0, 1));
+    assert!(heard.take().is_empty(), "it has lost nothing");
+}
+
+/// Time goes by, and what is due is done.
+fn pass(shop: &Shop, time: Duration) {
+    shop.clock.advance(time);
+    shop.broker.maintain().expect("nothing fails");
+}
+
 /// SEMANTICS 34: the interval runs on after a poll that has waited in vain, and after a future that was dropped.
 #[test]
 fn who_has_waited_in_vain_has_to_poll_again_in_time() {
