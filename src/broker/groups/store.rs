@@ -5,7 +5,7 @@
 //!       └──────data not yet──▶ held ──its sync──▶ the timers thread, or whoever waits: settle
 //! ```
 
-use super::book::{Accepted, Book, Commit, Place};
+use super::book::{Accepted, Book, Commit, Fate, Place};
 use super::committing::{Committing, Step};
 use crate::broker::core::Core;
 use crate::broker::group_member::Resume;
@@ -219,8 +219,8 @@ impl OffsetStore {
         self.with(|book, context| book.settle(context))
     }
 
-    pub(super) fn awaited(&self, places: &[Place]) -> Option<Result<Pending<()>>> {
-        self.look(|book| book.awaited(places)).flatten()
+    pub(super) fn awaited(&self, commits: &[(Place, Fate)]) -> Option<Result<Pending<()>>> {
+        self.look(|book| book.awaited(commits)).flatten()
     }
 
     /// Work that is done when all commits that are stored now are durable.
@@ -292,9 +292,9 @@ impl OffsetStore {
 
     /// Stores what is held, as far as that goes, before the partitions are closed. Waits for their syncs.
     pub(super) fn close(&self) {
-        let places = self.look(Book::held_places).unwrap_or_default();
-        for place in &places {
-            if let Some(Ok(data)) = self.awaited(std::slice::from_ref(place)) {
+        let held = self.look(Book::all_held).unwrap_or_default();
+        for commit in &held {
+            if let Some(Ok(data)) = self.awaited(std::slice::from_ref(commit)) {
                 drop(data.wait());
             }
         }
