@@ -94,15 +94,17 @@ impl Core {
     pub(in crate::broker) fn delete_group(self: &Arc<Self>, name: &str) -> Result<()> {
         let name = GroupName::new(name)?;
         let groups = self.groups()?;
-        groups.store.open_if_there(self)?;
-        // Nobody joins it in between: it is dead before anything of it goes.
-        if let Some(group) = groups.live(name.as_str()) {
-            let deleted = group.with(&groups, |coordinator, _| coordinator.delete());
-            deleted.map_err(|refusal| refusal.to_error(name.as_str()))?;
-            groups.forget(&group);
+        if !groups.store.open_if_there(self)? {
+            return Err(no_group(&name));
         }
-        let forgotten = groups.store.forget_group(&name.to_arc());
-        groups.store.wake_waiters();
+        // Also one that is not live is made so: whoever joins it meanwhile has to find it dead, and begins with another
+        // when all of this one is gone.
+        let group = groups.group(&name, self)?;
+        let forgotten = group.with(&groups, |coordinator, _| {
+            coordinator.delete().map_err(|refusal| refusal.to_error(name.as_str()))?;
+            Ok(groups.store.forget_group(&group.name))
+        })?;
+        groups.forget(&group);
         forgotten?.ok_or_else(|| no_group(&name))?.wait()
     }
 }

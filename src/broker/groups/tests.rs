@@ -6,7 +6,9 @@ use crate::group::Range;
 use crate::{
     Broker, Durability, ErrorKind, Maintenance, Offset, Record, Timestamp, TopicOptions, TopicPartition,
 };
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -117,4 +119,52 @@ fn two_members_share_and_the_one_that_is_left_takes_over() {
     assert_eq!(committed.offset, Offset::ZERO, "0 is a committed offset");
     broker.close().expect("memory");
     assert_eq!(b.poll().expect_err("the broker is closed").kind(), ErrorKind::Closed);
+}
+
+/// Does something when it wakes.
+struct Act<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send + 'static> Wake for Act<F> {
+    fn wake(self: Arc<Self>) {
+        let act = self.0.lock().expect("it is taken out before it can panic").take();
+        act.into_iter().for_each(|act| act());
+    }
+}
+
+fn act(act: impl FnOnce() + Send + 'static) -> Waker {
+    Arc::new(Act(Mutex::new(Some(act)))).into()
+}
+
+/// The group was dead, then its offsets went. Who joined it anew in between went on at them, and what he committed went
+/// with them.
+///
+/// SEMANTICS 30
+#[test]
+fn who_joins_a_group_while_it_is_deleted_keeps_what_he_commits() {
+    let clock = clock();
+    let broker = broker(&clock);
+    let topic = broker.create_topic("orders", TopicOptions::new()).expect("it is new");
+    let partition = topic.partition(0).expect("it is there");
+    partition.append(["a", "b", "c"].map(Record::new)).wait().expect("memory");
+    let stale = join(&broker, options("g", &["orders"]));
+    poll(&*stale);
+    let commit = |member: &dyn GroupMember, offset| {
+        let points = vec![(place("orders", 0), point(offset))];
+        member.commit(points, Durability::Durable).wait().expect("it is its own");
+    };
+    commit(&*stale, 2);
+    let (joined, joins) = channel();
+    let beside = broker.clone();
+    // It is woken because it was expelled, which the deletion finds out.
+    stale.register(&act(move || {
+        let fresh = join(&beside, options("g", &["orders"]));
+        assert_eq!(places(&poll(&*fresh)), [0]);
+        commit(&*fresh, 3);
+        joined.send(fresh).expect("somebody listens");
+    }));
+    clock.advance(5 * MINUTE);
+    drop(broker.delete_group("g"));
+    let fresh = joins.try_recv().expect("the stale one was woken");
+    let committed = fresh.committed(&[place("orders", 0)]).expect("it is there");
+    assert_eq!(committed[0].as_ref().map(|committed| committed.offset), Some(Offset::from(3)));
 }
