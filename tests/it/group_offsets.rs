@@ -4,8 +4,8 @@ use annals::clock::ManualClock;
 use annals::group::GroupState;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, Partition, ReadLevel, Record, Timestamp,
-    TopicOptions, TopicPartition,
+    Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, Partition, ReadLevel, Record, StartAt,
+    Timestamp, TopicOptions, TopicPartition,
 };
 use std::time::Duration;
 
@@ -210,6 +210,47 @@ fn a_commit_that_was_outdone_fails_with_what_outdid_it() {
         assert_eq!(kind(outdone.wait()), expected, "it was not stored either");
         assert_eq!(committed(&broker, "billing", "orders"), None);
     }
+}
+
+/// A member that leaves with a commit that waits for its data left a group of which nothing was known but offsets: they
+/// never expired, and a partition that was added later was not read from its beginning.
+///
+/// SEMANTICS 36: its time runs. SEMANTICS 38: what was added is read from its beginning.
+#[test]
+fn a_group_is_kept_whose_last_member_leaves_with_a_commit_that_waits() {
+    let (disk, clock) = (MemoryDisk::new(), clock());
+    let broker = open(&disk, &clock);
+    let orders = broker.create_topic("orders", TopicOptions::new()).expect("memory");
+    let append = |number: u32, level| {
+        let partition = orders.partition(number).expect("it is there");
+        partition.append_with(level, [Record::new("a")]).wait().expect("memory");
+    };
+    let join = || {
+        let options = broker.consumer().group("billing").subscribe(["orders"]).start_at(StartAt::Latest);
+        options.read_level(ReadLevel::Written).build().expect("it may join")
+    };
+    let mut billing = join();
+    assert!(billing.poll(Duration::ZERO).expect("it is a member").is_empty());
+    append(0, Durability::Written);
+    assert_eq!(billing.poll(Duration::ZERO).expect("it is a member").len(), 1);
+    drop(billing.commit());
+    billing.close().expect("memory");
+    assert_eq!(committed(&broker, "billing", "orders"), Some(1));
+    broker.ensure_topic("orders", TopicOptions::new().partitions(2)).expect("memory");
+    append(1, Durability::Durable);
+    let mut billing = join();
+    assert_eq!(
+        billing.poll(Duration::ZERO).expect("it is a member").len(),
+        1,
+        "of the partition that was added"
+    );
+    append(0, Durability::Written);
+    assert_eq!(billing.poll(Duration::ZERO).expect("it is a member").len(), 1);
+    drop(billing.commit());
+    billing.close().expect("memory");
+    clock.advance(2 * DAY);
+    broker.maintain().expect("memory");
+    assert!(broker.groups().expect("memory").is_empty(), "its time is over");
 }
 
 #[test]

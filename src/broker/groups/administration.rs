@@ -72,9 +72,7 @@ impl Core {
             if coordinator.state() != GroupState::Empty {
                 return Err(Refusal::NotEmpty.to_error(name.as_str()));
             }
-            let note = |facts| {
-                groups.store.note(vec![Entry::Group { group: name.to_arc(), facts }], Durability::Written);
-            };
+            let note = |facts| groups.store.note(|_| vec![Entry::Group { group: name.to_arc(), facts }]);
             let facts = groups.store.facts(name.as_str());
             let is_new = facts.is_none_or(|facts| facts.empty_since.is_none());
             if is_new {
@@ -113,8 +111,7 @@ impl Groups {
     /// What the coordinator says of a group, or the book where it has no members.
     fn described(&self, name: &GroupName) -> Result<GroupDescription> {
         let facts = self.store.facts(name.as_str());
-        let has_offsets =
-            self.store.look(|book| book.ledger.offsets(name.as_str()).next().is_some()).unwrap_or_default();
+        let has_offsets = self.store.look(|book| book.has_offsets(name.as_str())).unwrap_or_default();
         let mut described = GroupDescription {
             name: name.to_string(),
             state: GroupState::Empty,

@@ -7,10 +7,11 @@ use crate::group::offsets::{CommittedOffset, Entry, Ledger};
 use crate::partition::Remaining;
 use crate::sync::{Bug, OnceLock, Pending, planted};
 use crate::{Durability, Error, ErrorKind, Offset, Partition, ReadLevel, Record, Result, Timestamp, TopicId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// About how many bytes of entries go into one batch. The largest single one has some 4.5 KiB.
 const BATCH_BYTES: usize = 256 << 10;
@@ -48,11 +49,11 @@ struct Held {
     fate: Fate,
 }
 
-/// One offset that is to be committed.
 /// Why a commit that is held will never be stored, once that is so. Whichever it outdid have it too: what becomes of
 /// the newest of a place becomes of all of them.
 pub(super) type Fate = Arc<OnceLock<Error>>;
 
+/// One offset that is to be committed.
 #[derive(Debug)]
 pub(super) struct Commit {
     pub(super) topic: TopicId,
@@ -297,8 +298,18 @@ impl Book {
         Ok(base)
     }
 
-    pub(super) fn expired(&self, now: Timestamp, retention: std::time::Duration) -> Vec<Entry> {
-        self.ledger.expired(now, retention)
+    /// Whether a group has committed anything, be its data durable or not yet.
+    pub(super) fn has_offsets(&self, group: &str) -> bool {
+        self.ledger.offsets(group).next().is_some() || self.held.keys().any(|(of, _, _)| &**of == group)
+    }
+
+    /// What has to be said of what has expired by `now`. A group that waits for data is left as it is: what is known of
+    /// it has to be there when its offsets are stored.
+    pub(super) fn expired(&self, now: Timestamp, retention: Duration) -> Vec<Entry> {
+        let waiting: BTreeSet<&Arc<str>> = self.held.keys().map(|(group, _, _)| group).collect();
+        let mut expired = self.ledger.expired(now, retention);
+        expired.retain(|entry| !waiting.contains(entry.group()));
+        expired
     }
 }
 

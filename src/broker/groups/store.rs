@@ -161,11 +161,12 @@ impl OffsetStore {
 
     /// Says something about groups, as well as can be: it holds in any case, and is said again with the next
     /// entry if it cannot be stored now.
-    pub(super) fn note(&self, entries: Vec<Entry>, level: Durability) {
-        if let Some(book) = self.book.lock().as_mut() {
-            self.has_news.store(true, Ordering::Release);
-            book.note(entries, level);
-        }
+    pub(super) fn note(&self, entries: impl FnOnce(&Book) -> Vec<Entry>) {
+        // While it is not open there is nothing to keep.
+        drop(self.with(|book, _| {
+            book.note(entries(book), Durability::Written);
+            Ok(())
+        }));
     }
 
     /// Forgets a group; none if nothing is known of it. The caller holds the lock under which nobody commits anything
@@ -194,7 +195,7 @@ impl OffsetStore {
             None => {
                 let partition_count = Some(topic.partition_count());
                 let start = Entry::Start { group: group.clone(), topic: topic.id(), partition_count };
-                self.note(vec![start], Durability::Written);
+                self.note(|_| vec![start]);
                 Resume::Anew
             }
         }
@@ -312,6 +313,6 @@ fn synced(remaining: Remaining) -> Pending<()> {
     }
 }
 
-    Error::new(ErrorKind::Closed, "the committed offsets are not open")
 fn not_open() -> Error {
+    Error::new(ErrorKind::Closed, "the committed offsets are not open")
 }
