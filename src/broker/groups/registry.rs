@@ -195,8 +195,10 @@ impl Chore for Groups {
         if next >= Duration::from_nanos(u64::MAX - 1) { Duration::MAX } else { next.saturating_sub(now) }
     }
 
-    /// Sessions go on when the thread looks again.
-    fn panicked(&self) {}
+    fn panicked(&self) {
+        // A waker did; sessions and commits of others go on.
+        self.store.upkeep.call();
+    }
 }
 
 impl Guest for Groups {
