@@ -124,8 +124,10 @@ impl Chore for Core {
         SWEEP_EVERY
     }
 
-    /// The partitions have calls of their own; what rests goes on resting.
-    fn panicked(&self) {}
+    fn panicked(&self) {
+        // A waker did; what it was called for is not the only thing that is due.
+        self.upkeep.call();
+    }
 }
 
 impl fmt::Debug for Core {

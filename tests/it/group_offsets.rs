@@ -2,10 +2,10 @@
 
 use annals::clock::ManualClock;
 use annals::group::GroupState;
-use annals::io::MemoryDisk;
+use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, ReadLevel, Record, Timestamp, TopicOptions,
-    TopicPartition,
+    Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, Partition, ReadLevel, Record, StartAt,
+    Timestamp, TopicOptions, TopicPartition,
 };
 use std::time::Duration;
 
@@ -175,6 +175,82 @@ fn a_commit_of_what_is_only_written_waits_for_its_data() {
     assert_eq!(committed(&broker, "billing", "orders"), Some(1));
     let error = billing.commit_offsets([(place("orders", 0), Offset::from(4))]).wait();
     assert_eq!(kind(error), ErrorKind::OutOfRange);
+}
+
+/// An earlier commit that waits for its data when a later one comes shares what becomes of that one. It said that it
+/// was durable, and neither had been stored.
+///
+/// SEMANTICS 30
+#[test]
+fn a_commit_that_was_outdone_fails_with_what_outdid_it() {
+    type Failing = fn(&SimDisk, &Partition);
+    let failures: [(Failing, ErrorKind); 2] = [
+        (
+            |_, log| assert_eq!(log.truncate(Offset::from(11)).ok(), Some(Offset::from(11))),
+            ErrorKind::Conflict,
+        ),
+        (|disk, _| disk.inject(Fault::new(Failure::Io).on(Op::Sync)), ErrorKind::Io),
+    ];
+    for (fail, expected) in failures {
+        let disk = SimDisk::new();
+        let options = Broker::options().clock(clock()).maintenance(Maintenance::Manual);
+        let broker = options.open_in(disk.root()).expect("the disk is well");
+        let orders = broker.create_topic("orders", TopicOptions::new()).expect("the disk is well");
+        let log = orders.partition(0).expect("it is there");
+        let options = broker.consumer().group("billing").subscribe(["orders"]).read_level(ReadLevel::Written);
+        let mut billing = options.build().expect("it may join");
+        billing.poll(Duration::ZERO).expect("it is a member");
+        for _ in 0..12 {
+            log.append_with(Durability::Written, [Record::new("a")]).wait().expect("there is room");
+        }
+        let commit = |offset: u32| billing.commit_offsets([(place("orders", 0), Offset::from(offset))]);
+        let (outdone, last) = (commit(10), commit(12));
+        fail(&disk, &log);
+        assert_eq!(kind(last.wait()), expected);
+        assert_eq!(kind(outdone.wait()), expected, "it was not stored either");
+        assert_eq!(committed(&broker, "billing", "orders"), None);
+    }
+}
+
+/// A member that leaves with a commit that waits for its data left a group of which nothing was known but offsets: they
+/// never expired, and a partition that was added later was not read from its beginning.
+///
+/// SEMANTICS 36: its time runs. SEMANTICS 38: what was added is read from its beginning.
+#[test]
+fn a_group_is_kept_whose_last_member_leaves_with_a_commit_that_waits() {
+    let (disk, clock) = (MemoryDisk::new(), clock());
+    let broker = open(&disk, &clock);
+    let orders = broker.create_topic("orders", TopicOptions::new()).expect("memory");
+    let append = |number: u32, level| {
+        let partition = orders.partition(number).expect("it is there");
+        partition.append_with(level, [Record::new("a")]).wait().expect("memory");
+    };
+    let join = || {
+        let options = broker.consumer().group("billing").subscribe(["orders"]).start_at(StartAt::Latest);
+        options.read_level(ReadLevel::Written).build().expect("it may join")
+    };
+    let mut billing = join();
+    assert!(billing.poll(Duration::ZERO).expect("it is a member").is_empty());
+    append(0, Durability::Written);
+    assert_eq!(billing.poll(Duration::ZERO).expect("it is a member").len(), 1);
+    drop(billing.commit());
+    billing.close().expect("memory");
+    assert_eq!(committed(&broker, "billing", "orders"), Some(1));
+    broker.ensure_topic("orders", TopicOptions::new().partitions(2)).expect("memory");
+    append(1, Durability::Durable);
+    let mut billing = join();
+    assert_eq!(
+        billing.poll(Duration::ZERO).expect("it is a member").len(),
+        1,
+        "of the partition that was added"
+    );
+    append(0, Durability::Written);
+    assert_eq!(billing.poll(Duration::ZERO).expect("it is a member").len(), 1);
+    drop(billing.commit());
+    billing.close().expect("memory");
+    clock.advance(2 * DAY);
+    broker.maintain().expect("memory");
+    assert!(broker.groups().expect("memory").is_empty(), "its time is over");
 }
 
 #[test]

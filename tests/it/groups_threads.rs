@@ -3,7 +3,11 @@
 
 use crate::figure;
 use crate::proof::{Count, Seed, Size};
-use annals::{Broker, Durability, ErrorKind, Rebalance, Record, TopicOptions, TopicPartition};
+use annals::clock::ManualClock;
+use annals::{
+    Broker, Durability, ErrorKind, Maintenance, Offset, Rebalance, Record, Timestamp, TopicOptions,
+    TopicPartition,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -125,4 +129,39 @@ fn members_on_many_threads_neither_share_a_partition_nor_wait_for_ever() {
         Count(handled)
     );
     broker.close().expect("memory");
+}
+
+/// Which offsets had expired was seen under one lock and said under the next: a commit in between was undone.
+///
+/// SEMANTICS 36: the time of a group that is not empty does not run.
+#[test]
+fn a_group_that_comes_back_while_its_offsets_expire_keeps_what_it_commits() {
+    let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
+    let options = Broker::options().clock(clock.clone()).maintenance(Maintenance::Manual);
+    let broker = options.offsets_retention(Duration::from_secs(1)).open_in_memory().expect("memory");
+    let jobs = broker.create_topic("jobs", TopicOptions::new()).expect("memory");
+    jobs.partition(0).and_then(|jobs| jobs.append([Record::new("job")]).wait()).expect("memory");
+    let (tidied, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Acquire) {
+                broker.maintain().expect("memory");
+                tidied.fetch_add(1, Ordering::AcqRel);
+            }
+        });
+        let kept = (0..Size::asked().pick(500, 5_000, 50_000_u32)).all(|_| {
+            clock.advance(Duration::from_secs(1));
+            let mut consumer =
+                broker.consumer().group("workers").subscribe(["jobs"]).build().expect("it may join");
+            consumer.poll(Duration::ZERO).expect("it is a member");
+            consumer.commit_offsets([(("jobs", 0), Offset::from(1))]).wait().expect("it is its own");
+            let before = tidied.load(Ordering::Acquire);
+            while tidied.load(Ordering::Acquire) < before + 2 {
+                thread::yield_now();
+            }
+            consumer.committed(("jobs", 0)).expect("it is there").is_some()
+        });
+        is_over.store(true, Ordering::Release);
+        assert!(kept, "its offset is gone");
+    });
 }

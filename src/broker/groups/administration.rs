@@ -72,9 +72,7 @@ impl Core {
             if coordinator.state() != GroupState::Empty {
                 return Err(Refusal::NotEmpty.to_error(name.as_str()));
             }
-            let note = |facts| {
-                groups.store.note(vec![Entry::Group { group: name.to_arc(), facts }], Durability::Written);
-            };
+            let note = |facts| groups.store.note(|_| vec![Entry::Group { group: name.to_arc(), facts }]);
             let facts = groups.store.facts(name.as_str());
             let is_new = facts.is_none_or(|facts| facts.empty_since.is_none());
             if is_new {
@@ -94,15 +92,17 @@ impl Core {
     pub(in crate::broker) fn delete_group(self: &Arc<Self>, name: &str) -> Result<()> {
         let name = GroupName::new(name)?;
         let groups = self.groups()?;
-        groups.store.open_if_there(self)?;
-        // Nobody joins it in between: it is dead before anything of it goes.
-        if let Some(group) = groups.live(name.as_str()) {
-            let deleted = group.with(&groups, |coordinator, _| coordinator.delete());
-            deleted.map_err(|refusal| refusal.to_error(name.as_str()))?;
-            groups.forget(&group);
+        if !groups.store.open_if_there(self)? {
+            return Err(no_group(&name));
         }
-        let forgotten = groups.store.forget_group(&name.to_arc());
-        groups.store.wake_waiters();
+        // Also one that is not live is made so: whoever joins it meanwhile has to find it dead, and begins with another
+        // when all of this one is gone.
+        let group = groups.group(&name, self)?;
+        let forgotten = group.with(&groups, |coordinator, _| {
+            coordinator.delete().map_err(|refusal| refusal.to_error(name.as_str()))?;
+            Ok(groups.store.forget_group(&group.name))
+        })?;
+        groups.forget(&group);
         forgotten?.ok_or_else(|| no_group(&name))?.wait()
     }
 }
@@ -111,8 +111,7 @@ impl Groups {
     /// What the coordinator says of a group, or the book where it has no members.
     fn described(&self, name: &GroupName) -> Result<GroupDescription> {
         let facts = self.store.facts(name.as_str());
-        let has_offsets =
-            self.store.look(|book| book.ledger.offsets(name.as_str()).next().is_some()).unwrap_or_default();
+        let has_offsets = self.store.look(|book| book.has_offsets(name.as_str())).unwrap_or_default();
         let mut described = GroupDescription {
             name: name.to_string(),
             state: GroupState::Empty,

@@ -7,10 +7,11 @@ use crate::group::offsets::{CommittedOffset, Entry, Ledger};
 use crate::partition::Remaining;
 use crate::sync::{Bug, OnceLock, Pending, planted};
 use crate::{Durability, Error, ErrorKind, Offset, Partition, ReadLevel, Record, Result, Timestamp, TopicId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// About how many bytes of entries go into one batch. The largest single one has some 4.5 KiB.
 const BATCH_BYTES: usize = 256 << 10;
@@ -45,9 +46,12 @@ struct Held {
     data: Partition,
     level: Durability,
     is_durable: Pending<()>,
-    /// Why it will never be.
-    fate: Arc<OnceLock<Error>>,
+    fate: Fate,
 }
+
+/// Why a commit that is held will never be stored, once that is so. Whichever it outdid have it too: what becomes of
+/// the newest of a place becomes of all of them.
+pub(super) type Fate = Arc<OnceLock<Error>>;
 
 /// One offset that is to be committed.
 #[derive(Debug)]
@@ -65,7 +69,7 @@ pub(super) struct Accepted {
     /// What those that are stored still wait for.
     pub(super) stored: Remaining,
     /// Those that wait for their data, and where it will be said if that fails.
-    pub(super) held: Vec<(Place, Arc<OnceLock<Error>>)>,
+    pub(super) held: Vec<(Place, Fate)>,
 }
 
 impl Book {
@@ -179,8 +183,9 @@ impl Book {
         }
         let mut held = Vec::new();
         for (commit, is_durable) in waiting {
-            let (place, fate) = (commit.place(group), Arc::default());
-            held.push((place.clone(), Arc::clone(&fate)));
+            let place = commit.place(group);
+            let fate = self.held.get(&place).map(|outdone| outdone.fate.clone()).unwrap_or_default();
+            held.push((place.clone(), fate.clone()));
             let Commit { committed, data, .. } = commit;
             self.held.insert(place, Held { committed, data, level, is_durable, fate });
         }
@@ -229,14 +234,17 @@ impl Book {
         Ok(())
     }
 
-    /// What the first of these places that is held waits for.
-    pub(super) fn awaited(&self, places: &[Place]) -> Option<Result<Pending<()>>> {
-        let held = places.iter().find_map(|place| self.held.get(place))?;
+    /// What the first of these that is held, or what outdid it, waits for.
+    pub(super) fn awaited(&self, commits: &[(Place, Fate)]) -> Option<Result<Pending<()>>> {
+        let held = commits.iter().find_map(|(place, fate)| {
+            // A later commit of the same place has another fate, if this one was stored before it came.
+            self.held.get(place).filter(|held| Arc::ptr_eq(&held.fate, fate))
+        })?;
         Some(held.data.durable_through(held.committed.offset))
     }
 
     /// Has what a group holds become durable as soon as it can be stored.
-    pub(super) fn hasten(&mut self, group: &Arc<str>) -> Vec<(Place, Arc<OnceLock<Error>>)> {
+    pub(super) fn hasten(&mut self, group: &Arc<str>) -> Vec<(Place, Fate)> {
         let of_group = self.held.iter_mut().filter(|((of, _, _), _)| of == group);
         let hastened = of_group.map(|(place, held)| {
             held.level = Durability::Durable;
@@ -246,8 +254,8 @@ impl Book {
     }
 
     /// What of the groups is held, for whoever closes the broker.
-    pub(super) fn held_places(&self) -> Vec<Place> {
-        self.held.keys().cloned().collect()
+    pub(super) fn all_held(&self) -> Vec<(Place, Fate)> {
+        self.held.iter().map(|(place, held)| (place.clone(), held.fate.clone())).collect()
     }
 
     /// The last offset that was accepted; it is on its way into the log, or there.
@@ -290,8 +298,18 @@ impl Book {
         Ok(base)
     }
 
-    pub(super) fn expired(&self, now: Timestamp, retention: std::time::Duration) -> Vec<Entry> {
-        self.ledger.expired(now, retention)
+    /// Whether a group has committed anything, be its data durable or not yet.
+    pub(super) fn has_offsets(&self, group: &str) -> bool {
+        self.ledger.offsets(group).next().is_some() || self.held.keys().any(|(of, _, _)| &**of == group)
+    }
+
+    /// What has to be said of what has expired by `now`. A group that waits for data is left as it is: what is known of
+    /// it has to be there when its offsets are stored.
+    pub(super) fn expired(&self, now: Timestamp, retention: Duration) -> Vec<Entry> {
+        let waiting: BTreeSet<&Arc<str>> = self.held.keys().map(|(group, _, _)| group).collect();
+        let mut expired = self.ledger.expired(now, retention);
+        expired.retain(|entry| !waiting.contains(entry.group()));
+        expired
     }
 }
 

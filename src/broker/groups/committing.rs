@@ -4,10 +4,10 @@
 //!     look ──some are held──▶ wait for the data of one ──▶ look ... ──none is──▶ wait for the log of commits
 //! ```
 
-use super::book::Place;
+use super::book::{Fate, Place};
 use super::store::OffsetStore;
-use crate::sync::{Deadline, Goal, Mutex, OnceLock, Place as Ticket, Progress};
-use crate::{Durability, Error, Pending, Result};
+use crate::sync::{Deadline, Goal, Mutex, Place as Ticket, Progress};
+use crate::{Durability, Pending, Result};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 /// Commits of which some wait for their data.
 pub(super) struct Committing {
     pub(super) store: Arc<OffsetStore>,
-    pub(super) held: Vec<(Place, Arc<OnceLock<Error>>)>,
+    pub(super) held: Vec<(Place, Fate)>,
     pub(super) level: Durability,
     pub(super) step: Mutex<Step>,
 }
@@ -42,11 +42,12 @@ impl Committing {
         let settled = self.store.settle();
         self.store.wake_waiters();
         settled?;
+        let awaited = self.store.awaited(&self.held);
+        // Only now: what was no longer held then has its fate, if it was not stored.
         if let Some(error) = self.held.iter().find_map(|(_, fate)| fate.get()) {
             return Err(error.clone());
         }
-        let places: Vec<Place> = self.held.iter().map(|(place, _)| place.clone()).collect();
-        Ok(match self.store.awaited(&places) {
+        Ok(match awaited {
             Some(data) => Step::Await(data?, Then::Look),
             None if self.level == Durability::Written => Step::Done,
             // All that is waited for is stored by now, or outdone by what is.

@@ -2,11 +2,11 @@
 
 use super::registry::Groups;
 use super::seat::{Seat, nanos};
+use crate::Timestamp;
 use crate::group::coordinator::{Coordinator, Effect, Topics};
 use crate::group::offsets::{Entry, GroupFacts};
 use crate::group::{Generation, GroupState};
 use crate::sync::{AtomicU64, Mutex, Ordering, wake_each};
-use crate::{Durability, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -125,12 +125,12 @@ impl Inner {
 impl super::store::OffsetStore {
     /// Keeps where a group stands; nothing of one that is empty and has committed nothing.
     fn note_group(&self, group: &Arc<str>, facts: GroupFacts) {
-        let has_offsets = self.look(|book| book.ledger.offsets(group).next().is_some()).unwrap_or_default();
-        let entries = if facts.empty_since.is_some() && !has_offsets {
-            self.look(|book| book.ledger.without_group(group)).unwrap_or_default()
-        } else {
-            vec![Entry::Group { group: group.clone(), facts: Some(facts) }]
-        };
-        self.note(entries, Durability::Written);
+        self.note(|book| {
+            if facts.empty_since.is_some() && !book.has_offsets(group) {
+                book.ledger.without_group(group)
+            } else {
+                vec![Entry::Group { group: group.clone(), facts: Some(facts) }]
+            }
+        });
     }
 }

@@ -10,7 +10,7 @@ use crate::group::name::GroupName;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Result, Timestamp, TopicId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -159,9 +159,8 @@ impl Groups {
         let topics = Arc::new(Topics::new(version, topics));
         *known = topics.clone();
         drop(known);
-        let ids: BTreeSet<TopicId> = core.topics().iter().map(crate::Topic::id).collect();
         // What fails now is done when the broker opens the next time.
-        drop(self.store.keep_topics(|id| ids.contains(&id)));
+        drop(self.store.keep_topics(core));
         self.store.wake_waiters();
         for group in self.all_live() {
             group.with(self, |coordinator, now| coordinator.topics_changed(&topics, now));
@@ -196,8 +195,10 @@ impl Chore for Groups {
         if next >= Duration::from_nanos(u64::MAX - 1) { Duration::MAX } else { next.saturating_sub(now) }
     }
 
-    /// Sessions go on when the thread looks again.
-    fn panicked(&self) {}
+    fn panicked(&self) {
+        // A waker did; sessions and commits of others go on.
+        self.store.upkeep.call();
+    }
 }
 
 impl Guest for Groups {

@@ -5,7 +5,7 @@
 //!       └──────data not yet──▶ held ──its sync──▶ the timers thread, or whoever waits: settle
 //! ```
 
-use super::book::{Accepted, Book, Commit, Place};
+use super::book::{Accepted, Book, Commit, Fate, Place};
 use super::committing::{Committing, Step};
 use crate::broker::core::Core;
 use crate::broker::group_member::Resume;
@@ -153,49 +153,35 @@ impl OffsetStore {
     fn pending(self: &Arc<Self>, accepted: Accepted, level: Durability) -> Pending<()> {
         let Accepted { stored, held } = accepted;
         if held.is_empty() {
-            return match stored {
-                Remaining::Nothing => Pending::ready(()),
-                Remaining::Sync(progress, goal) => Pending::until(progress, goal, ()),
-            };
+            return synced(stored);
         }
         let committing = Committing { store: self.clone(), held, level, step: Mutex::new(Step::Look) };
         Pending::until(Arc::new(committing), Goal { end: 0, restarts: 0 }, ())
     }
 
-    /// Says something about groups.
-    ///
-    /// # Errors
-    /// Those of storing it.
-    pub(super) fn say(&self, entries: Vec<Entry>, level: Durability) -> Result<Pending<()>> {
-        if entries.is_empty() {
-            return Ok(Pending::ready(()));
-        }
-        Ok(match self.with(|book, _| book.say(entries, level))? {
-            Remaining::Nothing => Pending::ready(()),
-            Remaining::Sync(progress, goal) => Pending::until(progress, goal, ()),
-        })
-    }
-
     /// Says something about groups, as well as can be: it holds in any case, and is said again with the next
     /// entry if it cannot be stored now.
-    pub(super) fn note(&self, entries: Vec<Entry>, level: Durability) {
-        if let Some(book) = self.book.lock().as_mut() {
-            self.has_news.store(true, Ordering::Release);
-            book.note(entries, level);
-        }
+    pub(super) fn note(&self, entries: impl FnOnce(&Book) -> Vec<Entry>) {
+        // While it is not open there is nothing to keep.
+        drop(self.with(|book, _| {
+            book.note(entries(book), Durability::Written);
+            Ok(())
+        }));
     }
 
-    /// Forgets a group; none if nothing is known of it.
+    /// Forgets a group; none if nothing is known of it. The caller holds the lock under which nobody commits anything
+    /// of it.
     ///
     /// # Errors
     /// Those of saying so.
     pub(super) fn forget_group(&self, group: &Arc<str>) -> Result<Option<Pending<()>>> {
         let why = Error::new(ErrorKind::NotFound, format!("group {group} was deleted"));
-        if let Some(book) = self.book.lock().as_mut() {
+        let said = self.with(|book, _| {
             book.drop_held(|(of, _, _)| of != group, &why);
-        }
-        let gone = self.look(|book| book.ledger.without_group(group)).unwrap_or_default();
-        if gone.is_empty() { Ok(None) } else { self.say(gone, Durability::Durable).map(Some) }
+            let gone = book.ledger.without_group(group);
+            if gone.is_empty() { Ok(None) } else { book.say(gone, Durability::Durable).map(Some) }
+        })?;
+        Ok(said.map(synced))
     }
 
     /// Where a group goes on in a partition.
@@ -209,7 +195,7 @@ impl OffsetStore {
             None => {
                 let partition_count = Some(topic.partition_count());
                 let start = Entry::Start { group: group.clone(), topic: topic.id(), partition_count };
-                self.note(vec![start], Durability::Written);
+                self.note(|_| vec![start]);
                 Resume::Anew
             }
         }
@@ -219,8 +205,8 @@ impl OffsetStore {
         self.with(|book, context| book.settle(context))
     }
 
-    pub(super) fn awaited(&self, places: &[Place]) -> Option<Result<Pending<()>>> {
-        self.look(|book| book.awaited(places)).flatten()
+    pub(super) fn awaited(&self, commits: &[(Place, Fate)]) -> Option<Result<Pending<()>>> {
+        self.look(|book| book.awaited(commits)).flatten()
     }
 
     /// Work that is done when all commits that are stored now are durable.
@@ -262,13 +248,15 @@ impl OffsetStore {
     ///
     /// # Errors
     /// Those of saying so. It is tried again with the next change of topics, and when the broker opens.
-    pub(super) fn keep_topics(&self, is_kept: impl Fn(TopicId) -> bool) -> Result<()> {
-        let gone = self.look(|book| book.ledger.without_topics(&is_kept)).unwrap_or_default();
+    pub(super) fn keep_topics(&self, core: &Core) -> Result<()> {
         let why = Error::new(ErrorKind::NotFound, "the topic was deleted");
-        if let Some(book) = self.book.lock().as_mut() {
+        self.with(|book, _| {
+            // Asked under this lock: there may be commits already of a topic that is made after any other moment.
+            let ids: BTreeSet<TopicId> = core.topics.read().values().map(Topic::id).collect();
+            let is_kept = |id| ids.contains(&id);
             book.drop_held(|(_, topic, _)| is_kept(*topic), &why);
-        }
-        self.say(gone, Durability::Written).map(drop)
+            book.say(book.ledger.without_topics(is_kept), Durability::Written).map(drop)
+        })
     }
 
     /// Forgets what has expired, and has a long log begin at a snapshot. Blocks: work for the disk thread.
@@ -276,8 +264,8 @@ impl OffsetStore {
     /// # Errors
     /// Those of the log. It is tried again.
     pub(super) fn tidy(&self, now: Timestamp, retention: Duration) -> Result<()> {
-        let expired = self.look(|book| book.expired(now, retention)).unwrap_or_default();
-        drop(self.say(expired, Durability::Written));
+        // What cannot be said now is said the next time. Nobody comes back between the look and the word.
+        drop(self.with(|book, _| book.say(book.expired(now, retention), Durability::Written)));
         let snapshot = self.book.lock().as_mut().filter(|book| book.wants_snapshot()).map(|book| {
             let base = book.append_snapshot();
             base.map(|base| (base, book.log.clone()))
@@ -292,9 +280,9 @@ impl OffsetStore {
 
     /// Stores what is held, as far as that goes, before the partitions are closed. Waits for their syncs.
     pub(super) fn close(&self) {
-        let places = self.look(Book::held_places).unwrap_or_default();
-        for place in &places {
-            if let Some(Ok(data)) = self.awaited(std::slice::from_ref(place)) {
+        let held = self.look(Book::all_held).unwrap_or_default();
+        for commit in &held {
+            if let Some(Ok(data)) = self.awaited(std::slice::from_ref(commit)) {
                 drop(data.wait());
             }
         }
@@ -314,6 +302,14 @@ impl Book {
             (!is_known).then_some(Entry::Group { group, facts })
         };
         groups.into_iter().filter_map(abandoned).collect()
+    }
+}
+
+/// What is done when that which remains of storing is.
+fn synced(remaining: Remaining) -> Pending<()> {
+    match remaining {
+        Remaining::Nothing => Pending::ready(()),
+        Remaining::Sync(progress, goal) => Pending::until(progress, goal, ()),
     }
 }
 

@@ -6,9 +6,13 @@ use crate::group::Range;
 use crate::{
     Broker, Durability, ErrorKind, Maintenance, Offset, Record, Timestamp, TopicOptions, TopicPartition,
 };
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::time::{Duration, Instant};
 
+/// Longer than anything here takes, unless nobody does it.
+const LONG: Duration = Duration::from_secs(10);
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn clock() -> ManualClock {
@@ -117,4 +121,109 @@ fn two_members_share_and_the_one_that_is_left_takes_over() {
     assert_eq!(committed.offset, Offset::ZERO, "0 is a committed offset");
     broker.close().expect("memory");
     assert_eq!(b.poll().expect_err("the broker is closed").kind(), ErrorKind::Closed);
+}
+
+/// Does something when it wakes.
+struct Act<F>(Mutex<Option<F>>);
+
+impl<F: FnOnce() + Send + 'static> Wake for Act<F> {
+    fn wake(self: Arc<Self>) {
+        let act = self.0.lock().expect("it is taken out before it can panic").take();
+        act.into_iter().for_each(|act| act());
+    }
+}
+
+fn act(act: impl FnOnce() + Send + 'static) -> Waker {
+    Arc::new(Act(Mutex::new(Some(act)))).into()
+}
+
+/// Panics when it wakes, after `before`; and how to know that it has.
+fn panicking(before: impl FnOnce() + Send + 'static) -> (Waker, Receiver<()>) {
+    let (woken, hears) = channel();
+    let waker = act(move || {
+        before();
+        woken.send(()).expect("somebody listens");
+        panic!("a waker that panics");
+    });
+    (waker, hears)
+}
+
+/// The group was dead, then its offsets went. Who joined it anew in between went on at them, and what he committed went
+/// with them.
+///
+/// SEMANTICS 30
+#[test]
+fn who_joins_a_group_while_it_is_deleted_keeps_what_he_commits() {
+    let clock = clock();
+    let broker = broker(&clock);
+    let topic = broker.create_topic("orders", TopicOptions::new()).expect("it is new");
+    let partition = topic.partition(0).expect("it is there");
+    partition.append(["a", "b", "c"].map(Record::new)).wait().expect("memory");
+    let stale = join(&broker, options("g", &["orders"]));
+    poll(&*stale);
+    let commit = |member: &dyn GroupMember, offset| {
+        let points = vec![(place("orders", 0), point(offset))];
+        member.commit(points, Durability::Durable).wait().expect("it is its own");
+    };
+    commit(&*stale, 2);
+    let (joined, joins) = channel();
+    let beside = broker.clone();
+    // It is woken because it was expelled, which the deletion finds out.
+    stale.register(&act(move || {
+        let fresh = join(&beside, options("g", &["orders"]));
+        assert_eq!(places(&poll(&*fresh)), [0]);
+        commit(&*fresh, 3);
+        joined.send(fresh).expect("somebody listens");
+    }));
+    clock.advance(5 * MINUTE);
+    drop(broker.delete_group("g"));
+    let fresh = joins.try_recv().expect("the stale one was woken");
+    let committed = fresh.committed(&[place("orders", 0)]).expect("it is there");
+    assert_eq!(committed[0].as_ref().map(|committed| committed.offset), Some(Offset::from(3)));
+}
+
+#[test]
+fn the_timers_thread_goes_on_after_a_waker_that_panics() {
+    let broker = Broker::options().open_in_memory().expect("memory");
+    broker.create_topic("orders", TopicOptions::new()).expect("it is new");
+    let join = |group: &str, millis| {
+        let poll_interval = Duration::from_millis(millis);
+        let member = join(&broker, MemberOptions { poll_interval, ..options(group, &["orders"]) });
+        poll(&*member);
+        member
+    };
+    let (first, second) = (join("first", 100), join("second", 300));
+    let (waker, panics) = panicking(|| ());
+    first.register(&waker);
+    let (woken, hears) = channel();
+    second.register(&act(move || woken.send(()).expect("somebody listens")));
+    panics.recv_timeout(LONG).expect("it was expelled");
+    hears.recv_timeout(LONG).expect("so was the other");
+}
+
+#[test]
+fn the_disk_thread_goes_on_with_a_broker_after_a_waker_that_panics() {
+    let (clock, hour) = (clock(), 60 * MINUTE);
+    let options = Broker::options().clock(clock.clone()).offsets_retention(24 * hour);
+    let broker = options.open_in_memory().expect("memory");
+    let topic = broker.create_topic("orders", TopicOptions::new()).expect("it is new");
+    topic.partition(0).expect("it is there").append([Record::new("a")]).wait().expect("memory");
+    for group in ["first", "second"] {
+        broker.reset_group_offsets(group, [(place("orders", 0), Offset::from(1))]).expect("nobody is in it");
+        clock.advance(hour);
+    }
+    let kept = broker.topic("__consumer_offsets").and_then(|topic| topic.partition(0)).expect("it was made");
+    let time = clock.clone();
+    let (waker, panics) = panicking(move || time.advance(hour));
+    let mut grows = Box::pin(kept.wait_past(kept.log_end_offset()));
+    assert!(grows.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    // The offsets of the first expire now, and those of the second while that is told.
+    clock.advance(22 * hour);
+    broker.arc_core().upkeep.call();
+    panics.recv_timeout(LONG).expect("the offsets of the first have expired");
+    let begun = Instant::now();
+    while !broker.groups().expect("memory").is_empty() {
+        assert!(begun.elapsed() < LONG, "nobody looks any more");
+        std::thread::yield_now();
+    }
 }

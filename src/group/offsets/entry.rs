@@ -30,6 +30,15 @@ pub(crate) enum Entry {
     Start { group: Arc<str>, topic: TopicId, partition_count: Option<u32> },
 }
 
+impl Entry {
+    /// The group that it speaks of.
+    pub(crate) fn group(&self) -> &Arc<str> {
+        match self {
+            Self::Offset { group, .. } | Self::Group { group, .. } | Self::Start { group, .. } => group,
+        }
+    }
+}
+
 /// What is kept of a group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GroupFacts {

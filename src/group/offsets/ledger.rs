@@ -32,8 +32,7 @@ impl Page {
 impl Ledger {
     /// Takes note of an entry: it holds from now on.
     pub(crate) fn apply(&mut self, entry: Entry) {
-        let (Entry::Offset { group, .. } | Entry::Group { group, .. } | Entry::Start { group, .. }) = &entry;
-        let group = group.clone();
+        let group = entry.group().clone();
         let page = self.groups.entry(group.clone()).or_default();
         let before = page.len();
         match entry {
@@ -60,8 +59,7 @@ impl Ledger {
 
     /// Whether anything holds of what an entry is about.
     pub(crate) fn says(&self, entry: &Entry) -> bool {
-        let (Entry::Offset { group, .. } | Entry::Group { group, .. } | Entry::Start { group, .. }) = entry;
-        self.groups.get(group).is_some_and(|page| match entry {
+        self.groups.get(entry.group()).is_some_and(|page| match entry {
             Entry::Offset { topic, partition, .. } => page.offsets.contains_key(&(*topic, *partition)),
             Entry::Group { .. } => page.facts.is_some(),
             Entry::Start { topic, .. } => page.starts.contains_key(topic),
