@@ -125,7 +125,7 @@ impl Chore for Core {
     }
 
     fn panicked(&self) {
-        // A waker did; what it was called for is not the only thing that is due.
+        // Something of the user's did, a clock or a disk; what it was called for is not the only thing that is due.
         self.upkeep.call();
     }
 }

@@ -196,7 +196,7 @@ impl Chore for Groups {
     }
 
     fn panicked(&self) {
-        // A waker did; sessions and commits of others go on.
+        // Something of the user's did, a clock or a filter of topics; sessions and commits of others go on.
         self.store.upkeep.call();
     }
 }

@@ -184,7 +184,7 @@ impl MapReader for PlayedMap {
     }
 
     fn reserve(&self, to: u64) -> io::Result<()> {
-        self.interlude.play(Cue::Reserve);
+        self.interlude.play(|cue| cue == Cue::Reserve);
         self.map.reserve(to)
     }
 
