@@ -134,7 +134,7 @@ pub(crate) trait BackendWatch: Send + Sync {
     fn open(&mut self) -> Result<Arc<dyn BackendPartition>>;
 
     /// Whether the log has been cut below `offset` since it was opened here first, or since the answer was last that it
-    /// was not. Of a partition that was closed meanwhile nothing is known.
+    /// was not. Of a partition that was closed meanwhile only what was cut since it was opened is known.
     fn is_cut_below(&mut self, offset: Offset) -> bool;
 
     /// What was read does not matter any more, nor what was cut before the partition is opened again.

@@ -6,8 +6,8 @@ use crate::Offset;
 use crate::sync::{Bug, Goal, planted};
 use std::sync::{Arc, Weak};
 
-/// A moment in the life of an open partition. Offsets are given again after a cut, so that an offset alone does
-/// not say whether it still means what it meant then.
+/// A moment in the life of an open partition, which has another each time that it is opened. Offsets are given again
+/// after a cut, so that an offset alone does not say whether it still means what it meant then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landmark {
     partition: Weak<Shared>,
@@ -18,7 +18,7 @@ pub(crate) struct Landmark {
 impl Landmark {
     /// Whether the log has been cut below `offset` since. If it has not, this moment is the landmark from now on: what
     /// was read up to `offset` still stands, and only later cuts can change that. Of a partition that was closed since
-    /// nothing is known.
+    /// nothing is known until it is followed.
     pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
         let Some(shared) = self.partition.upgrade() else { return false };
         // In this order: a cut in between is looked at again.
@@ -33,9 +33,25 @@ impl Landmark {
         is_cut
     }
 
-    /// Whether it lies in the life of `partition`, which begins anew each time that one is opened.
-    pub(crate) fn is_of(&self, partition: &Partition) -> bool {
-        self.partition.as_ptr() == Arc::as_ptr(partition.shared())
+    /// Whether the life that it lies in is over: the log is to be followed into the next.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_set() && self.partition.strong_count() == 0
+    }
+
+    /// Follows the log into the life that it has as `partition`, unless it lies in that already. What was read in an
+    /// earlier one is cut by any cut of this.
+    pub(crate) fn follow(&mut self, partition: &Partition) {
+        if self.partition.as_ptr() != Arc::as_ptr(partition.shared()) {
+            *self = if self.is_set() {
+                Self { restarts: 0, ..partition.landmark() }
+            } else {
+                partition.landmark()
+            };
+        }
+    }
+
+    fn is_set(&self) -> bool {
+        !self.partition.ptr_eq(&Weak::new())
     }
 }
 

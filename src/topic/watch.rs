@@ -49,16 +49,19 @@ impl Watch {
     /// As [`Topic::partition`].
     pub(crate) fn open(&mut self) -> Result<Partition> {
         let partition = self.slot.wake(&self.topic)?;
-        // As long as it is the same, cuts before this moment count as well.
-        if !self.landmark.is_of(&partition) {
-            self.landmark = partition.landmark();
-        }
+        // Cuts before this moment count as well.
+        self.landmark.follow(&partition);
         Ok(partition)
     }
 
     /// Whether the log has been cut below `offset` since it was opened here, or since the answer was last that it was
-    /// not.
+    /// not. Of one that was closed meanwhile, only what was cut since it was opened is known.
     pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
+        if self.landmark.is_over()
+            && let Glance::Open(partition) = self.slot.look()
+        {
+            self.landmark.follow(&partition);
+        }
         self.landmark.is_cut_below(offset)
     }
 

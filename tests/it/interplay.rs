@@ -5,7 +5,7 @@ use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
     Batch, BatchLimits, Broker, ConsumerRecords, Durability, ErrorKind, Maintenance, Offset, Partition,
-    PartitionOptions, Record, Result, Retention, Timestamp, Topic, TopicOptions,
+    PartitionOptions, ReadLevel, Record, Result, Retention, Timestamp, Topic, TopicOptions,
 };
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -85,6 +85,27 @@ fn waiting_for_the_end_goes_on_after_a_truncation() {
         log.maintain().expect("nothing fails");
         assert!(poll(passed.as_mut(), Waker::noop()).is_ready());
     });
+}
+
+/// A cut wakes who waits for more than there is; he goes on to wait for the same.
+#[test]
+fn a_blocked_wait_for_the_end_outlasts_a_truncation() {
+    for level in [ReadLevel::Written, ReadLevel::Durable] {
+        let log = Partition::options().open_in_memory().expect("memory has room");
+        log.append([Record::new("a"), Record::new("b"), Record::new("c")]).wait().expect("it fits");
+        let (passed, waits) = mpsc::channel();
+        let waiting = log.wait_past_at(level, at(3));
+        let thread = std::thread::spawn(move || drop(passed.send(waiting.wait())));
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(10));
+            log.truncate(Offset::ZERO).expect("it lies in the log");
+            log.append([Record::new("d"), Record::new("e"), Record::new("f")]).wait().expect("it fits");
+        }
+        assert!(waits.recv_timeout(Duration::from_millis(20)).is_err(), "there is no offset 3 yet");
+        log.append_with(Durability::Written, [Record::new("g")]).wait().expect("it fits");
+        waits.recv_timeout(LONG).expect("it is woken").expect("offset 3 is there");
+        thread.join().expect("it does not panic");
+    }
 }
 
 /// Does something when it wakes.

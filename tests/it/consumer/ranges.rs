@@ -221,6 +221,35 @@ fn a_cut_beyond_what_was_read_is_not_held_against_what_is_read_later() {
     assert_eq!(drain(&mut consumer).len() as u64, cut.get() + 20 - 3);
 }
 
+/// SEMANTICS 37: nor is it missed by one whose partition was put to rest since it read the last record.
+#[test]
+fn a_cut_is_noticed_by_a_sleeper_whose_partition_had_come_to_rest() {
+    for (looks, grown) in [(false, 5), (false, 8), (true, 5), (true, 8)] {
+        let (broker, clock) = manual();
+        let topic = orders(&broker, 1);
+        fill(&topic, 0, 0..10, 1);
+        let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+        assert_eq!(drain(&mut consumer).len(), 10);
+        for _ in 0..2 {
+            clock.advance(Duration::from_secs(60));
+            broker.maintain().expect("nothing fails");
+        }
+        assert_eq!(broker.stats().open_count, 0);
+        let log = topic.partition(0).expect("it is there");
+        if looks {
+            assert!(drain(&mut consumer).is_empty());
+        }
+        assert_eq!(log.truncate(at(5)).expect("it is in the log"), at(5));
+        fill(&topic, 0, 80..80 + grown, 1);
+        for _ in 0..2 {
+            let error = consumer.poll(Duration::ZERO).expect_err("what it read was taken back");
+            assert_eq!(error.kind(), ErrorKind::OutOfRange);
+        }
+        consumer.seek((&topic, 0), at(5)).expect("it is assigned");
+        assert_eq!(drain(&mut consumer).len() as u64, grown);
+    }
+}
+
 /// What was lost to damage is told once, with the offsets and the partition, and the next poll goes on behind it.
 /// A partition that is refused is said to be, and the others go on.
 #[test]
