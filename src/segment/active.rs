@@ -27,6 +27,8 @@ pub(crate) struct ActiveSegment {
     pub(super) index: IndexWriter,
     /// Where the next batch goes, a multiple of 8, and what is known of those before it.
     pub(super) end: Checkpoint,
+    /// When the batches that it was opened with were appended; the earliest time there is where it had none.
+    pub(super) found_append_time: Timestamp,
     /// The end of what is synced, and what is known of the batches before it.
     pub(super) durable_end: Checkpoint,
     /// The proof that the next batch carries: what is synced here once all before this segment is synced too,
@@ -143,15 +145,14 @@ impl ActiveSegment {
             .append(&self.opened, bytes, at.to_u64(), end.to_u64())
             .map_err(|error| write_error(&self.opened, at, error))?;
         self.index.push(base_offset, at, batch.max_timestamp());
-        // A clock that is behind makes nothing older that is here already.
-        let last_append_time = if self.is_empty() { now } else { self.end.last_append_time.max(now) };
         self.end = Checkpoint {
             position: end,
             next_offset: batch.next_offset(),
             digest: self.end.digest.with(batch.crc32()),
             leader_epoch: epoch,
             max_timestamp: self.end.max_timestamp.max(batch.max_timestamp()),
-            last_append_time,
+            // A clock that is behind since the last start makes nothing older that was here before.
+            last_append_time: self.found_append_time.max(now),
         };
         Ok(())
     }

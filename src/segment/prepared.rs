@@ -168,6 +168,8 @@ impl PreparedSegment {
         let segment = Arc::new(Segment::open(parts, readable, index.index()));
         let steps = ReserveSteps::new();
         let capacity = self.capacity;
+        let is_empty = end.position.get() <= SEGMENT_HEADER_LEN;
+        let found_append_time = if is_empty { Timestamp::MIN } else { end.last_append_time };
         ActiveSegment {
             segment,
             opened: self.opened,
@@ -175,6 +177,7 @@ impl PreparedSegment {
             durable,
             index,
             end,
+            found_append_time,
             durable_end: end,
             synced,
             capacity,
