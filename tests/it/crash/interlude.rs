@@ -98,11 +98,11 @@ impl Dir for PlayedDir {
     }
 
     fn open_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>> {
-        self.dir.open_dir(name)
+        self.dir.open_dir(name).map(|dir| self.interlude.within(dir))
     }
 
     fn create_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>> {
-        self.dir.create_dir(name)
+        self.dir.create_dir(name).map(|dir| self.interlude.within(dir))
     }
 
     fn remove_dir(&self, name: &str) -> io::Result<()> {
