@@ -1,7 +1,7 @@
 //! Closing: sync, list the end, give back what was reserved, let go of the lock.
 
 use super::manifest::{SegmentEntry, SegmentState};
-use super::shared::{Admin, Shared};
+use super::shared::{Admin, Shared, Waiters};
 use super::writer::{State, Writer};
 use crate::segment::{Seal, TailMark};
 use crate::sync::{Bug, MutexGuard, planted};
@@ -16,7 +16,16 @@ impl Shared {
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
         self.upkeep.stop();
-        let Ok(mut admin) = self.administer() else { return Ok(()) };
+        let closed = self.close_quietly();
+        self.wake_closed();
+        closed
+    }
+
+    /// The same by somebody who holds locks: nobody is woken, and what its thread is at is not waited for, before
+    /// [`Shared::wake_closed`] is called. That finds it closed.
+    pub(super) fn close_quietly(&self) -> Result<()> {
+        self.upkeep.halt();
+        let Ok(mut admin) = self.administer_for(Waiters::LeaveAsleep) else { return Ok(()) };
         let result = self.finish(&mut admin);
         self.writer.lock().state = State::Closed;
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
@@ -24,10 +33,16 @@ impl Shared {
         drop(admin);
         // A closed handle may be kept for long.
         self.view().segments.iter().for_each(|segment| segment.close_unless_held());
+        result
+    }
+
+    /// Wakes all who wait for what does not come any more, and waits for its thread. To be called without any lock.
+    pub(super) fn wake_closed(&self) {
+        self.commit.wake_futures();
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
-        result
+        self.upkeep.stop();
     }
 
     /// The append lock, once all that was written is synced and no roll is unfinished.

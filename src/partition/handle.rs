@@ -319,6 +319,19 @@ impl Partition {
         self.writable()?.close()
     }
 
+    /// Closes it, by a caller that holds locks: nobody is woken before [`Partition::wake_closed`] is called.
+    ///
+    /// # Errors
+    /// As [`Partition::close`].
+    pub(crate) fn close_quietly(&self) -> Result<()> {
+        self.writable()?.close_quietly()
+    }
+
+    /// Wakes whoever waits for what a quiet close has ended. To be called without any lock.
+    pub(crate) fn wake_closed(&self) {
+        self.shared().wake_closed();
+    }
+
     /// Reads all of it and compares it with its checksums and with what the manifest says. Changes nothing.
     /// Blocks.
     ///

@@ -5,8 +5,8 @@ use crate::wakers::Alarm;
 use annals::clock::ManualClock;
 use annals::io::MemoryDisk;
 use annals::{
-    Broker, Consumer, Maintenance, Offset, OffsetAndMetadata, Partition, Record, Timestamp, Topic,
-    TopicOptions,
+    Broker, Consumer, Durability, Maintenance, Offset, OffsetAndMetadata, Partition, Record, Timestamp,
+    Topic, TopicOptions,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -144,6 +144,48 @@ fn a_poll_in_the_middle_of_a_commit_takes_no_wake_up_along() {
         }
         assert!(!interlude.cancel(), "nobody polled");
         drop(shipping);
+    });
+}
+
+#[test]
+fn who_waits_for_a_topic_that_is_deleted_may_make_another_when_it_wakes() {
+    let ends: [fn(&Broker); 2] = [
+        |broker| broker.delete_topic("orders").expect("memory is well"),
+        |broker| broker.close().expect("memory is well"),
+    ];
+    for end in ends {
+        in_time(move || {
+            let broker = open(&MemoryDisk::new(), &clock(), &Interlude::default());
+            let (orders, _billing) = orders(&broker);
+            let log = orders.partition(0).expect("it is there");
+            let act = || {
+                let beside = broker.clone();
+                Act::new(move || drop(beside.ensure_topic("orders", TopicOptions::new())))
+            };
+            let (on_append, on_growth) = (act(), act());
+            let mut appended = Box::pin(log.append_with(Durability::Durable, [Record::new("b")]));
+            let mut grows = Box::pin(log.wait_past(Offset::from(9)));
+            on_append.follow(appended.as_mut());
+            on_growth.follow(grows.as_mut());
+            end(&broker);
+            assert!(on_append.has_acted() && on_growth.has_acted());
+        });
+    }
+}
+
+#[test]
+fn who_waits_for_a_partition_that_is_put_to_rest_may_open_it_when_it_wakes() {
+    in_time(|| {
+        let clock = clock();
+        let broker = open(&MemoryDisk::new(), &clock, &Interlude::default());
+        let (orders, _billing) = orders(&broker);
+        let mut reader = broker.consumer().assign([(&orders, 0)]).build().expect("it is there");
+        assert_eq!(reader.poll(Duration::ZERO).expect("memory is well").len(), 1);
+        let act = Act::new(move || drop(orders.partition(0).expect("it is there")));
+        let mut waiting = Box::pin(reader.recv());
+        act.follow(waiting.as_mut());
+        rest(&broker, &clock);
+        assert!(act.has_acted());
     });
 }
 
