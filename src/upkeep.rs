@@ -117,10 +117,15 @@ impl Upkeep {
         line.is_some_and(|line| line.thread.send(Call::LookLast(chore)))
     }
 
+    /// Ends the work for this chore without waiting for what is under way.
+    pub(crate) fn halt(&self) {
+        self.stopped.store(true, Ordering::Release);
+    }
+
     /// Ends the work for this chore, and waits for what is under way, unless it is the thread itself that
     /// calls.
     pub(crate) fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
+        self.halt();
         let Some(line) = self.line.get() else { return };
         if !line.thread.is_this() {
             drop(self.at_work.lock());

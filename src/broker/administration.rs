@@ -119,8 +119,8 @@ impl Core {
         self.usable()?;
         let name = TopicName::new(name)?;
         refuse_internal(&name)?;
-        let mut catalog = self.home.catalog();
-        let catalog = self.home.opened(&mut catalog)?;
+        let mut guard = self.home.catalog();
+        let catalog = self.home.opened(&mut guard)?;
         let topic = self.topics.read().get(&name).cloned().ok_or_else(|| no_topic(&name))?;
         let Some(entry) = catalog.catalog.get(&name).cloned() else { return Err(no_topic(&name)) };
         let deleting = TopicEntry { state: TopicState::Deleting, ..entry };
@@ -128,8 +128,12 @@ impl Core {
         self.topics.write().remove(&name);
         self.note_change();
         // Whether its last records reach the disk is nobody's concern any more.
-        drop(topic.end(&Error::new(ErrorKind::NotFound, format!("topic {name} was deleted"))));
-        self.clear_locked(catalog, &deleting).map_err(|error| {
+        let why = Error::new(ErrorKind::NotFound, format!("topic {name} was deleted"));
+        let (_closed, ended) = topic.end(&why);
+        let cleared = self.clear_locked(catalog, &deleting);
+        drop(guard);
+        ended.wake();
+        cleared.map_err(|error| {
             let message =
                 format!("topic {name} was deleted, but not all its files could be removed: {error}");
             Error::with_source(error.kind(), message, error)

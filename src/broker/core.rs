@@ -6,7 +6,7 @@ use super::report::BrokerReport;
 use crate::sync::{AtomicBool, AtomicU64, Gate, OnceLock, Ordering, RwLock};
 use crate::topic::home::Home;
 use crate::topic::name::TopicName;
-use crate::topic::{Topic, TopicSettings};
+use crate::topic::{Ended, Topic, TopicSettings};
 use crate::upkeep::{Chore, Upkeep, Worker};
 use crate::{Error, ErrorKind, Maintenance, Result};
 use std::collections::BTreeMap;
@@ -97,8 +97,9 @@ impl Core {
         let catalog = self.home.catalog();
         let topics = self.topics();
         let why = self.home.closed();
-        let ends = topics.iter().map(|topic| topic.end(&why)).collect::<Vec<_>>();
+        let (ends, ended): (Vec<_>, Vec<_>) = topics.iter().map(|topic| topic.end(&why)).unzip();
         drop(catalog);
+        ended.into_iter().for_each(Ended::wake);
         self.home.close();
         self.guests.end();
         if let Some(thread) = &self.thread {

@@ -21,14 +21,17 @@ impl Shared {
 
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
+        // Before the directory is released, lest the thread be in there beside the next owner.
+        self.upkeep.stop();
         let result = self.close_quietly();
         self.wake_closed();
         result
     }
 
-    /// The same for somebody who holds a lock, and calls [`Shared::wake_closed`] once it is released.
+    /// The same by somebody who holds locks: nobody is woken, and what its thread is at is not waited for, before
+    /// [`Shared::wake_closed`] is called.
     pub(super) fn close_quietly(&self) -> Result<()> {
-        self.upkeep.stop();
+        self.upkeep.halt();
         let mut admin = self.admin.lock();
         if admin.lock.is_none() {
             return Ok(());
@@ -45,12 +48,13 @@ impl Shared {
         result
     }
 
-    /// Has whoever waits here hear that it is closed.
+    /// Wakes all who wait for what does not come any more, and waits for its thread. To be called without any lock.
     pub(super) fn wake_closed(&self) {
         self.commit.wake_futures();
         if !planted(Bug::CloseForgetsWaiters) {
             self.end.wake_all();
         }
+        self.upkeep.stop();
     }
 
     /// The append lock, once all that was written is synced and no roll is unfinished.

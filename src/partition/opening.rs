@@ -11,7 +11,7 @@ use super::state::State;
 use super::view::View;
 use super::writer::Writer;
 use crate::io::{Access, Dir, Lock, read_full};
-use crate::sync::{Gate, GroupCommit, Mutex, RwLock};
+use crate::sync::{AtomicBool, Gate, GroupCommit, Mutex, RwLock};
 use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::sync::{Arc, Weak};
@@ -93,6 +93,7 @@ impl Shared {
             view: RwLock::new(Arc::new(view)),
             end: Gate::new(end),
             commit: GroupCommit::new(end),
+            left_asleep: AtomicBool::new(false),
             pinned: Pinned::default(),
             booking,
             policy,

@@ -11,7 +11,7 @@
 
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::options::{BATCH_BYTES, ReadMode, WriteMode};
-use super::shared::{Admin, Shared};
+use super::shared::{Admin, Shared, Waiters};
 use super::state::State;
 use super::writer::ATTEMPTS_MAX;
 use crate::segment::{
@@ -85,9 +85,9 @@ impl Manifest {
 
 impl Shared {
     /// Has a next segment ready when this returns, and the one before the active one sealed.
-    pub(super) fn make_next_segment(&self) -> Result<()> {
+    pub(super) fn make_next_segment(&self, waiters: Waiters) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
-            let readiness = self.prepare_locked(&mut *self.administer()?)?;
+            let readiness = self.prepare_locked(&mut *self.administer_for(waiters)?)?;
             match readiness {
                 Readiness::Ready => return Ok(()),
                 Readiness::Short(bytes) => self.make_room(bytes)?,
@@ -208,8 +208,8 @@ impl Shared {
 
     /// Makes sure, once after an open that wrote nothing, that the manifest survives a power cut: whoever gave
     /// it its name may have died before that was synced.
-    pub(super) fn confirm_manifest(&self) -> Result<()> {
-        let mut admin = self.administer()?;
+    pub(super) fn confirm_manifest(&self, waiters: Waiters) -> Result<()> {
+        let mut admin = self.administer_for(waiters)?;
         {
             let writer = self.writer.lock();
             writer.usable(self)?;

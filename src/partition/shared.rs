@@ -24,7 +24,8 @@ use super::writer::Writer;
 use super::{ReadLevel, RecoveryReport};
 use crate::io::{Dir, Lock};
 use crate::sync::{
-    Bug, Deadline, Gate, Goal, GroupCommit, Mutex, MutexGuard, Place, Progress, RwLock, planted,
+    AtomicBool, Bug, Deadline, Gate, Goal, GroupCommit, Mutex, MutexGuard, Ordering, Place, Progress, RwLock,
+    planted,
 };
 use crate::upkeep::Upkeep;
 use crate::{Error, ErrorKind, Offset, Result, TopicId};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     pub(super) end: Gate,
     /// The durable offset, and those who wait for it to grow.
     pub(super) commit: GroupCommit,
+    /// Whether futures may have been left asleep whose goal was reached.
+    pub(super) left_asleep: AtomicBool,
     pub(super) pinned: Pinned,
     /// Covers all the disk that it takes, at any moment.
     pub(super) booking: Arc<Booking>,
@@ -71,10 +74,21 @@ pub(crate) struct Admin {
     pub(super) lock: Option<Box<dyn Lock>>,
 }
 
-/// The lock of structural changes, held. Futures whose goal was reached under it are woken when it is gone.
+/// What becomes of those who wait for a change, or for its failure. A waker may do anything, so it is never called by
+/// somebody who holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Waiters {
+    Wake,
+    /// Whoever asks for that wakes them once the last lock is released.
+    LeaveAsleep,
+}
+
+/// The lock of structural changes, held. Futures whose goal was reached under it are woken when it is gone, if they
+/// are not to be left asleep.
 pub(crate) struct Administration<'a> {
     admin: Option<MutexGuard<'a, Admin>>,
     shared: &'a Shared,
+    waiters: Waiters,
 }
 
 impl Deref for Administration<'_> {
@@ -94,7 +108,10 @@ impl DerefMut for Administration<'_> {
 impl Drop for Administration<'_> {
     fn drop(&mut self) {
         self.admin = None;
-        self.shared.commit.wake_futures();
+        match self.waiters {
+            Waiters::Wake => self.shared.commit.wake_futures(),
+            Waiters::LeaveAsleep => self.shared.left_asleep.store(true, Ordering::Release),
+        }
     }
 }
 
@@ -141,11 +158,19 @@ impl Shared {
     /// # Errors
     /// `Closed`: the directory may be somebody else's by now.
     pub(super) fn administer(&self) -> Result<Administration<'_>> {
+        self.administer_for(Waiters::Wake)
+    }
+
+    /// The same for somebody who may hold other locks.
+    ///
+    /// # Errors
+    /// As [`Shared::administer`].
+    pub(super) fn administer_for(&self, waiters: Waiters) -> Result<Administration<'_>> {
         let admin = self.admin.lock();
         if admin.lock.is_none() {
             return Err(self.closed());
         }
-        Ok(Administration { admin: Some(admin), shared: self })
+        Ok(Administration { admin: Some(admin), shared: self, waiters })
     }
 
     /// Refuses all writes from now on, and answers everybody who waits for one, with the cause. The append

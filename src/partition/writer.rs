@@ -11,11 +11,11 @@
 use super::appended::{Appended, Remaining, StoredBatch};
 use super::manifest::Manifest;
 use super::options::{Durability, TimestampSource};
-use super::shared::Shared;
+use super::shared::{Shared, Waiters};
 use super::state::State;
 use crate::record::{Batch, BatchBuilder, BatchLimits, Record, Times};
 use crate::segment::{ActiveSegment, PreparedSegment, Room, SealedTail};
-use crate::sync::{Bug, Goal, Pending, planted};
+use crate::sync::{Bug, Goal, Ordering, Pending, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
 use std::time::Duration;
 
@@ -63,14 +63,6 @@ pub(super) enum Expect {
     End(Offset),
     /// That it is where the batch says it begins, and that its leader epoch is not an earlier one.
     Verbatim,
-}
-
-/// What becomes of those who wait for an append, or for its failure. A waker may do anything, so it is never called by
-/// somebody who holds a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiters {
-    Wake,
-    LeaveAsleep,
 }
 
 /// Why an append has to let go of the lock first.
@@ -154,7 +146,11 @@ impl Shared {
     /// Wakes whoever waits for what [`Shared::append_quietly`] has done, or hears of its failure.
     pub(super) fn wake_waiters(&self) {
         self.end.wake();
-        self.commit.wake_failed();
+        if self.left_asleep.swap(false, Ordering::AcqRel) {
+            self.commit.wake_futures();
+        } else {
+            self.commit.wake_failed();
+        }
     }
 
     /// Appends a batch that was built elsewhere, for others.
@@ -201,8 +197,8 @@ impl Shared {
         for _ in 0..ATTEMPTS_MAX {
             match self.try_append(batch, expect, (level, waiters), now)? {
                 Ok(stored) => return Ok(stored),
-                Err(Obstacle::Unconfirmed) => self.confirm_manifest()?,
-                Err(Obstacle::NoSegment) => self.make_next_segment()?,
+                Err(Obstacle::Unconfirmed) => self.confirm_manifest(waiters)?,
+                Err(Obstacle::NoSegment) => self.make_next_segment(waiters)?,
                 Err(Obstacle::NoSpace(bytes)) => self.make_room(bytes)?,
             }
         }

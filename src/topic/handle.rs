@@ -48,6 +48,17 @@ pub(crate) struct SharedTopic {
     over: OnceLock<Error>,
 }
 
+/// The partitions of a topic that has ended, for those who wait for them.
+#[must_use = "nobody else wakes them"]
+pub(crate) struct Ended(Vec<(Arc<PartitionSlot>, Option<Partition>)>);
+
+impl Ended {
+    /// Wakes them. To be called without any lock: a waker may do anything.
+    pub(crate) fn wake(self) {
+        self.0.into_iter().for_each(|(slot, partition)| slot.wake_ended(partition));
+    }
+}
+
 /// What opening the partitions of a topic found.
 pub(crate) type Found = Vec<(TopicPartition, Result<Arc<RecoveryReport>>)>;
 
@@ -85,11 +96,16 @@ impl Topic {
         self.slots().iter().for_each(|slot| slot.change_policy(&self.0));
     }
 
-    /// Closes its partitions; from now on it says `why`.
-    pub(crate) fn end(&self, why: &Error) -> Result<()> {
+    /// Closes its partitions; from now on it says `why`. Whoever waits for them is told by [`Ended::wake`].
+    pub(crate) fn end(&self, why: &Error) -> (Result<()>, Ended) {
         drop(self.0.over.set(why.clone()));
-        let ends = self.slots().iter().map(|slot| slot.end(why)).collect::<Vec<_>>();
-        ends.into_iter().collect()
+        let (mut closed, mut asleep) = (Vec::new(), Vec::new());
+        for slot in self.slots() {
+            let (result, partition) = slot.end(why);
+            closed.push(result);
+            asleep.push((slot, partition));
+        }
+        (closed.into_iter().collect(), Ended(asleep))
     }
 
     /// Does what is due in its partitions.

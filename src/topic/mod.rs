@@ -19,6 +19,7 @@ pub(crate) mod space;
 mod topic_partition;
 mod watch;
 
+pub(crate) use handle::Ended;
 pub use handle::Topic;
 pub use partitioner::KeyHash;
 pub use settings::{TopicOptions, TopicSettings};

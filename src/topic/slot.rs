@@ -99,9 +99,16 @@ impl PartitionSlot {
 
     /// Tells those who wait that it is in another place now.
     fn stir(&self, place: MutexGuard<'_, Place>) {
-        self.stirred.store(self.stirred.reached().wrapping_add(1));
+        self.stir_quietly(place);
         // A waker is the user's code, and is called without the lock.
-        drop(place);
+        self.wake_stirred();
+    }
+
+    fn stir_quietly(&self, _place: MutexGuard<'_, Place>) {
+        self.stirred.store(self.stirred.reached().wrapping_add(1));
+    }
+
+    fn wake_stirred(&self) {
         if !planted(Bug::SlotNotStirred) {
             self.stirred.wake();
         }
@@ -231,15 +238,22 @@ impl PartitionSlot {
         }
     }
 
-    /// Closes it for good; whoever asks from now on gets `why`.
-    pub(super) fn end(&self, why: &Error) -> Result<()> {
+    /// Closes it for good; whoever asks from now on gets `why`. Nobody is woken before [`PartitionSlot::wake_ended`] is
+    /// called with the partition.
+    pub(super) fn end(&self, why: &Error) -> (Result<()>, Option<Partition>) {
         let mut place = self.place.lock();
         let ended = std::mem::replace(&mut *place, Place::Over(why.clone()));
-        self.stir(place);
+        self.stir_quietly(place);
         match ended {
-            Place::Open { partition, .. } => partition.close(),
-            Place::Resting(_) | Place::Refused(_) | Place::Over(_) => Ok(()),
+            Place::Open { partition, .. } => (partition.close_quietly(), Some(partition)),
+            Place::Resting(_) | Place::Refused(_) | Place::Over(_) => (Ok(()), None),
         }
+    }
+
+    /// Wakes whoever waited for what there was.
+    pub(super) fn wake_ended(&self, partition: Option<Partition>) {
+        self.wake_stirred();
+        partition.iter().for_each(Partition::wake_closed);
     }
 
     /// Sizes and pointers; of a partition at rest those it had when it was closed. None of one that is refused.
@@ -283,8 +297,8 @@ pub(crate) enum SlotStats {
 }
 
 impl Place {
-    /// Closes a partition that nobody but the slot holds. Who watches it sleeps on until the caller has given up its
-    /// lock and calls [`Partition::wake_closed`]; nobody watches one that was opened for a moment.
+    /// Closes a partition that nobody but the slot holds. Whoever waits in its queues is to be woken when the slot is
+    /// released: see [`Partition::wake_closed`].
     fn to_rest(partition: &Partition) -> Self {
         let oldest_append_time = partition.oldest_append_time();
         let oldest_sealed = partition.oldest_sealed();

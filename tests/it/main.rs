@@ -43,3 +43,4 @@ mod real_power_cuts;
 mod regressions;
 mod semantics;
 mod wakers;
+mod wakers_that_act;

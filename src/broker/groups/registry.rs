@@ -86,7 +86,6 @@ impl Groups {
     /// The group of this name, which is made if it is not live.
     pub(super) fn group(&self, name: &GroupName, core: &Core) -> Result<Arc<Group>> {
         self.store.open(core)?;
-        self.store.wake_waiters();
         self.follow_topics(core);
         let group = self.live_or_new(name)?;
         // Whoever told all groups of a change may have done so before this one was among them.

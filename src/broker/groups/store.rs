@@ -68,8 +68,7 @@ impl OffsetStore {
     /// Those of making the topic or opening its partition; `Corrupt` or `Unsupported` when it says what is
     /// not understood.
     pub(super) fn open(&self, core: &Core) -> Result<()> {
-        let mut book = self.book.lock();
-        if book.is_some() {
+        if self.book.lock().is_some() {
             return Ok(());
         }
         let topic = match core.topic(OFFSETS_TOPIC) {
@@ -84,15 +83,26 @@ impl OffsetStore {
             )?,
             found => found?,
         };
-        let mut opened = Book::open(topic.own_partition(0)?)?;
-        // What was not said because the process ended before it could be.
-        let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
-        missing.extend(opened.abandoned_groups(core.home.retention_now()));
-        opened.say(missing, Durability::Written)?;
-        drop(self.log.set(opened.log.clone()));
-        *book = Some(opened);
-        self.has_news.store(true, Ordering::Release);
-        Ok(())
+        // Wakes whoever waits for the partition to be opened, so it comes before the lock.
+        let log = topic.own_partition(0)?;
+        let mut book = self.book.lock();
+        if book.is_some() {
+            return Ok(());
+        }
+        let opened = Book::open(log.clone()).and_then(|mut opened| {
+            // What was not said because the process ended before it could be.
+            let mut missing = opened.ledger.without_topics(|id| core.has_topic(id));
+            missing.extend(opened.abandoned_groups(core.home.retention_now()));
+            opened.say(missing, Durability::Written)?;
+            Ok(opened)
+        });
+        let opened = opened.map(|opened| {
+            drop(self.log.set(log.clone()));
+            *book = Some(opened);
+        });
+        drop(book);
+        log.wake_waiters();
+        opened
     }
 
     /// Wakes whoever waits for the log. To be called without any lock: a waker may do anything.
@@ -123,8 +133,10 @@ impl OffsetStore {
     fn with<T>(&self, work: impl FnOnce(&mut Book, &mut Context<'_>) -> Result<T>) -> Result<T> {
         let mut book: MutexGuard<'_, Option<Book>> = self.book.lock();
         let book = book.as_mut().ok_or_else(not_open)?;
+        let worked = work(book, &mut Context::from_waker(&self.caller));
+        // Not before: somebody who wakes meanwhile would take the word for it and leave those asleep.
         self.has_news.store(true, Ordering::Release);
-        work(book, &mut Context::from_waker(&self.caller))
+        worked
     }
 
     /// Looks into the book; nothing of it while it is not open.
@@ -264,14 +276,16 @@ impl OffsetStore {
     /// # Errors
     /// Those of the log. It is tried again.
     pub(super) fn tidy(&self, now: Timestamp, retention: Duration) -> Result<()> {
+        if self.look(|_| ()).is_none() {
+            return Ok(());
+        }
         // What cannot be said now is said the next time. Nobody comes back between the look and the word.
         drop(self.with(|book, _| book.say(book.expired(now, retention), Durability::Written)));
-        let snapshot = self.book.lock().as_mut().filter(|book| book.wants_snapshot()).map(|book| {
-            let base = book.append_snapshot();
-            base.map(|base| (base, book.log.clone()))
-        });
-        let Some(snapshot) = snapshot else { return Ok(()) };
-        let (base, log) = snapshot?;
+        let snapshot = self.with(|book, _| {
+            let is_wanted = book.wants_snapshot();
+            is_wanted.then(|| Ok((book.append_snapshot()?, book.log.clone()))).transpose()
+        })?;
+        let Some((base, log)) = snapshot else { return Ok(()) };
         if !planted(Bug::SnapshotNotSynced) {
             log.flush().wait()?;
         }
