@@ -66,6 +66,7 @@ impl Broker {
     ///
     /// # Errors
     /// - `Conflict`: the group has members. `NotFound`: there is no such group.
+    /// - `TooLarge`: there are too many groups with members.
     /// - `NoSpace`, `Poisoned`, `Io`: that could not be stored.
     /// - else as [`Broker::groups`].
     #[doc(alias = "deleteGroups")]

@@ -2,7 +2,7 @@
 
 use annals::clock::ManualClock;
 use annals::group::GroupState;
-use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
+use annals::io::{FailedSync, Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
     Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, Partition, ReadLevel, Record, StartAt,
     Timestamp, TopicOptions, TopicPartition,
@@ -210,6 +210,37 @@ fn a_commit_that_was_outdone_fails_with_what_outdid_it() {
         assert_eq!(kind(outdone.wait()), expected, "it was not stored either");
         assert_eq!(committed(&broker, "billing", "orders"), None);
     }
+}
+
+/// A commit was stored, its log lost that with a sync that failed and was reopened, and only then somebody waited for the
+/// commit: he synced a log that did not have it.
+///
+/// SEMANTICS 30
+#[test]
+fn a_commit_that_its_log_has_lost_is_stored_again_before_it_is_acknowledged() {
+    let disk = SimDisk::new();
+    disk.set_failed_sync(FailedSync::CacheReverts);
+    let open = |disk: &SimDisk| {
+        let options = Broker::options().clock(clock()).maintenance(Maintenance::Manual);
+        options.open_in(disk.root()).expect("the disk is well")
+    };
+    let broker = open(&disk);
+    let orders = broker.create_topic("orders", TopicOptions::new()).expect("the disk is well");
+    let log = orders.partition(0).expect("it is there");
+    log.append_with(Durability::Written, [Record::new("a")]).wait().expect("there is room");
+    let options = broker.consumer().group("billing").subscribe(["orders"]).read_level(ReadLevel::Written);
+    let mut billing = options.build().expect("it may join");
+    assert_eq!(billing.poll(Duration::ZERO).expect("it is a member").len(), 1);
+    let commit = billing.commit();
+    log.flush().wait().expect("the disk is well");
+    // Now it can be stored. Its sync fails.
+    disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("__consumer_offsets"));
+    drop(broker.maintain());
+    assert_eq!(disk.faults_hit(), 1);
+    let kept = broker.topic("__consumer_offsets").and_then(|topic| topic.partition(0)).expect("it was made");
+    kept.reopen().expect("the disk is well again");
+    commit.wait().expect("the disk is well again");
+    assert_eq!(committed(&open(&disk.kill()), "billing", "orders"), Some(1));
 }
 
 /// A member that leaves with a commit that waits for its data left a group of which nothing was known but offsets: they

@@ -130,6 +130,15 @@ impl Book {
         }
     }
 
+    /// Work that is done when all that was said is durable. What the log may have lost is said once more.
+    ///
+    /// # Errors
+    /// As [`Book::say`].
+    pub(super) fn flush(&mut self) -> Result<Pending<()>> {
+        self.say(Vec::new(), Durability::Written)?;
+        Ok(self.log.flush())
+    }
+
     fn append(&mut self, entries: &[Entry], level: Durability) -> Result<Remaining> {
         let mut remaining = Remaining::Nothing;
         let said: Vec<_> = entries.iter().map(|entry| (entry.key(), entry.value())).collect();

@@ -8,8 +8,9 @@
 //!     disk thread, or `maintain`   ──▶ OffsetStore::tidy: expired offsets, snapshots
 //! ```
 //!
-//! Locks, in the order in which they are taken: a member's own, a group's, the book's, a partition's. Wakers are
-//! called when all of them are gone.
+//! Locks, in the order in which they are taken: a member's own, a group's, the book's, then that of the broker's topics
+//! or a partition's. Wakers are called when all of them are gone but a member's own, which no waker can come to: a
+//! consumer is not shared.
 
 mod administration;
 mod book;

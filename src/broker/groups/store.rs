@@ -223,7 +223,7 @@ impl OffsetStore {
 
     /// Work that is done when all commits that are stored now are durable.
     pub(super) fn flush(&self) -> Result<Pending<()>> {
-        self.with(|book, _| Ok(book.log.flush()))
+        self.with(|book, _| book.flush())
     }
 
     /// Work that is done when all that a group has committed until now is durable.
@@ -234,7 +234,7 @@ impl OffsetStore {
         if planted(Bug::LeaveNotFlushed) {
             return Ok(Pending::ready(()));
         }
-        let (held, stored) = self.with(|book, _| Ok((book.hasten(group), book.log.flush())))?;
+        let (held, stored) = self.with(|book, _| Ok((book.hasten(group), book.flush()?)))?;
         if held.is_empty() {
             return Ok(stored);
         }

@@ -186,17 +186,17 @@ fn who_joins_a_group_while_it_is_deleted_keeps_what_he_commits() {
 fn the_timers_thread_goes_on_after_a_waker_that_panics() {
     let broker = Broker::options().open_in_memory().expect("memory");
     broker.create_topic("orders", TopicOptions::new()).expect("it is new");
-    let join = |group: &str, millis| {
+    let join = |group: &str, millis, waker: &Waker| {
         let poll_interval = Duration::from_millis(millis);
         let member = join(&broker, MemberOptions { poll_interval, ..options(group, &["orders"]) });
         poll(&*member);
+        member.register(waker);
         member
     };
-    let (first, second) = (join("first", 100), join("second", 300));
     let (waker, panics) = panicking(|| ());
-    first.register(&waker);
     let (woken, hears) = channel();
-    second.register(&act(move || woken.send(()).expect("somebody listens")));
+    let _first = join("first", 500, &waker);
+    let _second = join("second", 800, &act(move || woken.send(()).expect("somebody listens")));
     panics.recv_timeout(LONG).expect("it was expelled");
     hears.recv_timeout(LONG).expect("so was the other");
 }
