@@ -95,7 +95,7 @@ pub(crate) enum Rest {
     Blank,
     /// A good tail mark and nothing else.
     TailMark,
-    /// A batch of which one bit is wrong, and not by a tear: see [`is_tear`](super::is_tear). A tail mark with
+    /// A batch of which one bit is wrong, and not by a tear: see [`is_tear`](super::tear::is_tear). A tail mark with
     /// one wrong bit is [`Rest::Other`].
     OneBitFromGood,
     Other,
