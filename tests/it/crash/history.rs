@@ -104,12 +104,14 @@ impl History {
         Promise { before, after }
     }
 
-    /// The lines of which the records `start..` are a part, one bit each. They must end with a batch.
+    /// The lines of which the records `start..` are a part, one bit each. They must end with a batch; a log that
+    /// shows none may begin, and end, inside of one.
     pub fn lines_with(&self, start: u64, ids: &[u32]) -> u64 {
         let start = usize::try_from(start).expect("few records");
         let end = start + ids.len();
         let fits = |line: &Vec<u32>| {
-            let whole = end == 0 || line.get(end - 1).is_some_and(|id| self.records[*id as usize].ends_batch);
+            let whole =
+                ids.is_empty() || line.get(end - 1).is_some_and(|id| self.records[*id as usize].ends_batch);
             whole && line.get(start..end) == Some(ids)
         };
         self.lines.iter().enumerate().filter(|(_, line)| fits(line)).fold(0, |bits, (at, _)| bits | 1 << at)
