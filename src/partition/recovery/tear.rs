@@ -17,8 +17,8 @@ use crate::segment::TAIL_MARK_LEN;
 const SECTOR_LEN: usize = 512;
 /// Bytes at an end of a sector that are as they were before, and do not stand there by chance.
 const RUN_LEN: usize = 16;
-/// The same where the batch has no more bytes in that sector.
-const WHOLE_RUN_LEN: usize = 4;
+/// The same where the batch has no more bytes in that sector, or ends there: what follows is as it was before, too.
+const LAST_RUN_LEN: usize = 4;
 
 /// Whether a tear explains what lies at the beginning of `bytes`, found at `place`: a batch that is good but for
 /// this bit (bit `n % 8` of byte `n / 8`, the lowest is 0).
@@ -58,6 +58,8 @@ struct Piece<'a> {
     /// Where in the batch it begins.
     first: usize,
     bytes: &'a [u8],
+    /// Whether the batch ends with it.
+    is_last: bool,
 }
 
 fn pieces(batch: &[u8], place: Place) -> impl Iterator<Item = Piece<'_>> {
@@ -65,7 +67,10 @@ fn pieces(batch: &[u8], place: Place) -> impl Iterator<Item = Piece<'_>> {
     let head_len = SECTOR_LEN.saturating_sub(in_sector).min(batch.len());
     let (head, behind) = batch.split_at_checked(head_len).unwrap_or((batch, &[]));
     let behind = behind.chunks(SECTOR_LEN).zip((head_len..).step_by(SECTOR_LEN));
-    std::iter::once((head, 0)).chain(behind).map(|(bytes, first)| Piece { first, bytes })
+    std::iter::once((head, 0)).chain(behind).map(move |(bytes, first)| {
+        let is_last = first.saturating_add(bytes.len()) == batch.len();
+        Piece { first, bytes, is_last }
+    })
 }
 
 /// What was there before a batch was written.
@@ -100,9 +105,10 @@ impl Before {
     /// Whether an end of the piece, or all of it, is from before, for longer than by chance.
     fn fills_an_end_of(&self, piece: &Piece<'_>) -> bool {
         let bytes = || piece.bytes.iter().zip(piece.first..piece.first.saturating_add(piece.bytes.len()));
-        [self.run(bytes()), self.run(bytes().rev())]
-            .iter()
-            .any(|run| run.known >= if run.is_whole { WHOLE_RUN_LEN } else { RUN_LEN })
+        let (ahead, behind) = (self.run(bytes()), self.run(bytes().rev()));
+        let ahead_len = if ahead.is_whole { LAST_RUN_LEN } else { RUN_LEN };
+        let behind_len = if behind.is_whole || piece.is_last { LAST_RUN_LEN } else { RUN_LEN };
+        ahead.known >= ahead_len || behind.known >= behind_len
     }
 
     /// How many of the bytes, each with its place in the batch, are from before, up to the first that is not.
@@ -174,16 +180,18 @@ mod tests {
     fn a_lost_one_with_zeros_behind_it_is_a_tear() {
         for end in &EDGES[1..] {
             let mut batch = batch();
-            batch[end - 10..*end].fill(0);
-            batch[end - 10] = 0x10;
-            assert!(tears(batch.clone(), AT, (end - 10, 4)));
-            assert!(!tears(batch.clone(), AT, (end - 9, 4)), "a 0 that reads 1");
-            batch[end - 10] = 0x11;
-            assert!(!tears(batch.clone(), AT, (end - 10, 4)), "the other bit of the byte is there");
+            // Fewer than a tear elsewhere would leave.
+            let at_bit = end - if *end == LEN { LAST_RUN_LEN } else { RUN_LEN - 1 };
+            batch[at_bit..*end].fill(0);
+            batch[at_bit] = 0x10;
+            assert!(tears(batch.clone(), AT, (at_bit, 4)));
+            assert!(!tears(batch.clone(), AT, (at_bit + 1, 4)), "a 0 that reads 1");
+            batch[at_bit] = 0x11;
+            assert!(!tears(batch.clone(), AT, (at_bit, 4)), "the other bit of the byte is there");
             if *end < LEN {
                 // Sixteen bytes on, the same sector goes on with bytes that are there.
-                batch[end - 10] = 0x10;
-                assert!(!tears(batch, at(4096 + 24), (end - 10, 4)));
+                batch[at_bit] = 0x10;
+                assert!(!tears(batch, at(4096 + 24), (at_bit, 4)));
             }
         }
     }
@@ -214,27 +222,29 @@ mod tests {
         assert!(!tears(with_length(99), place, (8, 6)), "a mark has one length");
     }
 
-    /// What full-size runs of the crash suites left, three times in some fifty million images: a torn batch with the
+    /// What full-size runs of the crash suites left, four times in some ninety million images: a torn batch with the
     /// checksum that one wrong bit elsewhere would give.
     #[test]
     fn what_was_not_written_is_a_tear_wherever_the_wrong_bit_would_be() {
         for pair in EDGES.windows(2) {
-            let (from, to) = (pair[0].max(12), pair[1]);
+            let (from, to) = (pair[0], pair[1]);
             let wrong = if from == 504 { 100 } else { 600 };
-            for lost in [from..to, from..from + RUN_LEN, to - RUN_LEN..to] {
+            let behind_len = if to == LEN { LAST_RUN_LEN } else { RUN_LEN };
+            // Of the first sector a batch that is whole but for a bit has its length.
+            let ahead = (from > 0).then_some((from..from + RUN_LEN, RUN_LEN));
+            for (lost, len) in ahead.into_iter().chain([(to - behind_len..to, behind_len)]) {
                 let mut torn = batch();
-                let is_short = lost.len() == RUN_LEN;
                 torn[lost.clone()].fill(0);
-                let is_edge = lost.start != 12;
-                assert_eq!(tears(torn.clone(), AT, (wrong, 1)), is_edge || !is_short, "{lost:?}");
-                if is_short && is_edge {
-                    torn[if lost.end == to { lost.start } else { lost.end - 1 }] = 1;
-                    assert!(!tears(torn, AT, (wrong, 1)), "{lost:?}: so many zeros stand there by chance");
-                }
+                assert!(tears(torn.clone(), AT, (wrong, 1)), "{lost:?}");
+                torn[if lost.end == to { lost.start } else { lost.end - 1 }] = 1;
+                assert!(!tears(torn, AT, (wrong, 1)), "{lost:?}: {len} zeros less one stand there by chance");
             }
+            let mut torn = batch();
+            torn[from.max(12)..to].fill(0);
+            assert!(tears(torn, AT, (wrong, 1)), "all of a sector");
         }
         // Few bytes lie in the last sector, and all of them were lost.
-        for (lost, is_tear) in [(WHOLE_RUN_LEN, true), (WHOLE_RUN_LEN - 1, false)] {
+        for (lost, is_tear) in [(LAST_RUN_LEN, true), (LAST_RUN_LEN - 1, false)] {
             let place = at(u32::try_from(4096 + 512 * 3 - (LEN - lost)).expect("small"));
             let mut torn = batch();
             torn[LEN - lost..LEN].fill(0);
