@@ -8,13 +8,11 @@
 //!                                              Guest::broker_closes
 //! ```
 
-#![allow(dead_code, reason = "what the handles of the floors above do not use yet")]
-
 use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
-use crate::sync::{Pending, Ticket};
+use crate::sync::Ticket;
 use crate::topic::{Extent, TopicSettings};
 use crate::upkeep::Chore;
 use crate::{Durability, Maintenance, Offset, ReadLevel, Records, Result, TimedOffset, Timestamp, TopicId};
@@ -35,9 +33,6 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// # Errors
     /// As [`Backend::topic_id`].
     fn topic(&self, name: &str) -> Result<Arc<dyn BackendTopic>>;
-
-    /// The names of all topics, in order, the internal ones among them; none once it is closed.
-    fn topic_names(&self) -> Vec<Arc<str>>;
 
     /// Grows whenever a topic is created or deleted or is given partitions: who subscribes to names that do not
     /// exist yet looks anew when it has changed.
@@ -167,16 +162,6 @@ pub(crate) trait BackendPartition: fmt::Debug + Send + Sync {
     /// Reads from `from` on what `level` allows.
     fn reader(&self, from: Offset, level: ReadLevel) -> Box<dyn BackendReader>;
 
-    /// Work that is done when a reader at `level` can see a record beyond `offset`. Costs nothing meanwhile; as a
-    /// future it wakes whoever polls it, so that one waiter can wait on many partitions.
-    fn wait_past(&self, offset: Offset, level: ReadLevel) -> Pending<()>;
-
-    /// Work that is done when all that is written now is synced.
-    fn flush(&self) -> Pending<()>;
-
-    /// Its pointers as they are now.
-    fn ends(&self) -> LogEnds;
-
     /// The first record with a timestamp at or after `time` that a reader at `level` can see. May block.
     ///
     /// # Errors
@@ -194,28 +179,4 @@ pub(crate) trait BackendReader: fmt::Debug + Send {
 
     /// The offset of the next record, or a smaller one where offsets have gaps.
     fn position(&self) -> Offset;
-
-    /// Goes on from `offset`.
-    fn seek(&mut self, offset: Offset);
-}
-
-/// The pointers of a partition: `log_start <= durable <= log_end`. Ends are exclusive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LogEnds {
-    /// The first offset that can be read.
-    pub(crate) log_start: Offset,
-    /// The end of what is synced.
-    pub(crate) durable: Offset,
-    /// The end of what is written.
-    pub(crate) log_end: Offset,
-}
-
-impl LogEnds {
-    /// The end of what a reader at `level` sees.
-    pub(crate) fn at(&self, level: ReadLevel) -> Offset {
-        match level {
-            ReadLevel::Written => self.log_end,
-            ReadLevel::Durable => self.durable,
-        }
-    }
 }

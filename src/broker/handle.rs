@@ -130,9 +130,8 @@ impl Broker {
     }
 
     /// Deletes a topic with all its records. Its handles say `NotFound` from then on, those of its partitions
-    /// `Closed`; records that were
-    /// read stay valid, and disk space is held until the last handle and reader is dropped. A new topic of the
-    /// same name has nothing of it. Blocks.
+    /// `Closed`; records that were read stay valid, and disk space is held until the last handle and reader is
+    /// dropped. A new topic of the same name has nothing of it. Blocks.
     ///
     /// # Errors
     /// - `NotFound`: there is no such topic. `InvalidInput`: there can be none, or it is internal.

@@ -1,13 +1,12 @@
 //! The backend of a broker in this process: its own topics and partitions.
 
-use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, BackendWatch, Guest, LogEnds};
+use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, BackendWatch, Guest};
 use super::core::Core;
 use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
 use crate::partition::StoredBatch;
 use crate::record::Batch;
-use crate::sync::{Ordering, Pending, Ticket};
-use crate::topic::name::TopicName;
+use crate::sync::{Ordering, Ticket};
 use crate::topic::{Extent, Topic, TopicSettings, Watch};
 use crate::{
     Durability, Maintenance, Offset, Partition, ReadLevel, Reader, Records, Result, TimedOffset, Timestamp,
@@ -23,13 +22,6 @@ impl Backend for Core {
 
     fn topic(&self, name: &str) -> Result<Arc<dyn BackendTopic>> {
         Ok(Arc::new(Core::topic(self, name)?))
-    }
-
-    fn topic_names(&self) -> Vec<Arc<str>> {
-        if self.usable().is_err() {
-            return Vec::new();
-        }
-        self.topics.read().keys().map(TopicName::to_arc).collect()
     }
 
     fn topics_version(&self) -> u64 {
@@ -133,21 +125,6 @@ impl BackendPartition for Partition {
         Box::new(self.read(from).level(level))
     }
 
-    fn wait_past(&self, offset: Offset, level: ReadLevel) -> Pending<()> {
-        self.wait_past_at(level, offset)
-    }
-
-    fn flush(&self) -> Pending<()> {
-        Partition::flush(self)
-    }
-
-    fn ends(&self) -> LogEnds {
-        // Each of them may move while the next is looked at; so the smaller come first.
-        let log_start = self.log_start_offset();
-        let durable = self.durable_offset();
-        LogEnds { log_start, durable: durable.max(log_start), log_end: self.log_end_offset().max(durable) }
-    }
-
     fn offset_for_time(&self, time: Timestamp, level: ReadLevel) -> Result<Option<TimedOffset>> {
         self.offset_for_time_at(level, time)
     }
@@ -160,10 +137,6 @@ impl BackendReader for Reader {
 
     fn position(&self) -> Offset {
         Reader::position(self)
-    }
-
-    fn seek(&mut self, offset: Offset) {
-        Reader::seek(self, offset);
     }
 }
 

@@ -228,19 +228,10 @@ impl fmt::Debug for Fate {
 mod tests {
     use super::*;
     use crate::producer::line::Line;
-    use crate::sync::AtomicU64;
+    use crate::sync::Count;
     use crate::{Error, ErrorKind, TopicPartition};
     use std::sync::Weak;
-    use std::task::{Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicU64);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use std::task::Waker;
 
     /// A flush that was done with one fate took another's first waiter off its list, since both had ticket 0.
     #[test]
@@ -262,6 +253,6 @@ mod tests {
         assert!(first.poll_done(&mut shared, &mut noop).is_ready());
         assert!(second.poll_done(&mut shared, &mut noop).is_pending());
         second.settle(refused());
-        assert_eq!(receipt.0.load(Ordering::Relaxed), 1);
+        assert_eq!(receipt.get(), 1);
     }
 }

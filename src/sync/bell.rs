@@ -95,16 +95,7 @@ impl fmt::Debug for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sync::{AtomicU64, Ordering};
-
-    #[derive(Default)]
-    struct Count(AtomicU64);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::sync::wake::Count;
 
     #[test]
     fn a_sleeper_is_woken_once_and_hears_of_all() {
@@ -117,13 +108,13 @@ mod tests {
         three.wake_by_ref();
         three.wake_by_ref();
         seven.wake_by_ref();
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
         assert!(bell.poll(&context).is_ready());
         assert_eq!(bell.take(), BTreeSet::from([3, 7]));
         assert!(bell.poll(&context).is_pending());
         bell.forget_sleeper();
         seven.wake();
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(count.get(), 1);
         assert_eq!(bell.take(), BTreeSet::from([7]));
     }
 }

@@ -96,17 +96,8 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sync::wake::Count;
     use std::sync::Arc;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
 
     #[test]
     fn only_those_whose_goal_is_reached_are_woken() {
@@ -116,9 +107,9 @@ mod tests {
         let ticket = gate.enroll(6, far.clone().into());
         gate.store(5);
         gate.wake();
-        assert_eq!((near.0.load(Ordering::SeqCst), far.0.load(Ordering::SeqCst)), (1, 0));
+        assert_eq!((near.get(), far.get()), (1, 0));
         gate.leave(ticket);
         gate.wake_all();
-        assert_eq!(far.0.load(Ordering::SeqCst), 0);
+        assert_eq!(far.get(), 0);
     }
 }

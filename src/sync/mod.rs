@@ -41,4 +41,6 @@ pub(crate) use restarts::Goal;
 pub(crate) use std::sync::OnceLock;
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 pub(crate) use table::Table;
+#[cfg(test)]
+pub(crate) use wake::Count;
 pub(crate) use wake::wake_each;

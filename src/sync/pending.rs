@@ -15,7 +15,7 @@ use super::gate::Ticket;
 /// Work that has begun and will end by itself.
 ///
 /// Call [`Pending::wait`] to block until it is done, [`Pending::wait_for`] to block for a while, or `.await`
-/// it on any executor. Dropping it cancels nothing.
+/// it on any executor. Dropping it cancels nothing. A waker that panics harms nobody else.
 ///
 /// ```
 /// use annals::{Partition, Record};

@@ -13,11 +13,29 @@ pub(crate) fn wake_each(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
+/// A waker that counts how often it is called.
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(crate) struct Count(std::sync::atomic::AtomicU64);
+
+#[cfg(test)]
+impl Count {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+impl std::task::Wake for Count {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
     use std::task::Wake;
 
     struct Panics;
@@ -28,20 +46,11 @@ mod tests {
         }
     }
 
-    #[derive(Default)]
-    struct Count(AtomicU64);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
     #[test]
     fn one_that_panics_keeps_nobody_asleep() {
         let count = Arc::new(Count::default());
         let panics = || Waker::from(Arc::new(Panics));
         wake_each([panics(), count.clone().into(), panics(), count.clone().into()]);
-        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        assert_eq!(count.get(), 2);
     }
 }

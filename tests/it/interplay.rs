@@ -1,6 +1,7 @@
 //! Changes that cross one another: cuts while somebody waits, wakers that act, failures half seen.
 
 use crate::crash::interlude::{Cue, Interlude};
+use crate::wakers::{PATIENCE, in_time};
 use annals::clock::ManualClock;
 use annals::io::{Failure, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
@@ -13,22 +14,12 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Longer than anything here takes, unless it hangs.
-const LONG: Duration = Duration::from_secs(10);
-
 fn options() -> PartitionOptions {
     Partition::options().segment_bytes_max(16 << 10).batch_bytes_max(4 << 10).maintenance(Maintenance::Manual)
 }
 
 fn at(offset: u64) -> Offset {
     Offset::new(offset).expect("a small offset")
-}
-
-/// Does `work` on a thread of its own, and panics when it hangs.
-fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    let (done, result) = mpsc::channel();
-    std::thread::spawn(move || drop(done.send(work())));
-    result.recv_timeout(LONG).expect("it neither hangs nor panics")
 }
 
 #[test]
@@ -103,7 +94,7 @@ fn a_blocked_wait_for_the_end_outlasts_a_truncation() {
         }
         assert!(waits.recv_timeout(Duration::from_millis(20)).is_err(), "there is no offset 3 yet");
         log.append_with(Durability::Written, [Record::new("g")]).wait().expect("it fits");
-        waits.recv_timeout(LONG).expect("it is woken").expect("offset 3 is there");
+        waits.recv_timeout(PATIENCE).expect("it is woken").expect("offset 3 is there");
         thread.join().expect("it does not panic");
     }
 }
@@ -207,7 +198,7 @@ fn what_becomes_durable_by_closing_is_acknowledged() {
     let mut appended = Box::pin(log.append([Record::new("a")]));
     assert!(poll(appended.as_mut(), Waker::noop()).is_pending());
     log.close().expect("nothing fails");
-    assert!(appended.as_mut().get_mut().wait_for(LONG).expect("it is durable").is_some());
+    assert!(appended.as_mut().get_mut().wait_for(PATIENCE).expect("it is durable").is_some());
     assert_eq!(log.maintain().expect_err("closed").kind(), ErrorKind::Closed);
     assert_eq!(log.stats().durable_offset, at(1));
 }
@@ -498,7 +489,7 @@ fn a_partition_that_is_being_closed_is_opened_once_that_is_done() {
         });
     });
     log.close().expect("memory is well");
-    let again = asking.recv_timeout(LONG).expect("it neither hangs nor panics").expect("it is well");
+    let again = asking.recv_timeout(PATIENCE).expect("it neither hangs nor panics").expect("it is well");
     assert_eq!(again.append([Record::new("b")]).wait().expect("it fits").base_offset(), at(1));
 }
 
@@ -530,7 +521,7 @@ fn a_log_changes_hands_only_once_nobody_takes_space_for_it() {
         });
         let maintained = log.clone();
         let maintaining = std::thread::spawn(move || drop(maintained.maintain()));
-        begun.recv_timeout(LONG).expect("more than half of the reserve is used");
+        begun.recv_timeout(PATIENCE).expect("more than half of the reserve is used");
         let (done, ended) = mpsc::channel();
         let (changed, faulty) = (log.clone(), disk.clone());
         std::thread::spawn(move || {
@@ -539,7 +530,7 @@ fn a_log_changes_hands_only_once_nobody_takes_space_for_it() {
         });
         ended.recv_timeout(Duration::from_millis(100)).expect_err("space is still being taken");
         go_on.send(()).expect("it waits for this");
-        ended.recv_timeout(LONG).expect("it neither hangs nor panics");
+        ended.recv_timeout(PATIENCE).expect("it neither hangs nor panics");
         maintaining.join().expect("it neither hangs nor panics");
     }
 }

@@ -1,8 +1,8 @@
-//! Futures without an executor: who was woken, and a thread that polls when it is.
+//! Futures without an executor: who was woken, a thread that polls when it is, and one that is not to hang.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -52,4 +52,11 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
         std::thread::park_timeout(PATIENCE);
         assert!(begun.elapsed() < PATIENCE, "a future was not woken for {PATIENCE:?}");
     }
+}
+
+/// Does `work` on a thread of its own, and panics when it hangs.
+pub fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (done, result) = mpsc::channel();
+    std::thread::spawn(move || drop(done.send(work())));
+    result.recv_timeout(PATIENCE).expect("it neither hangs nor panics")
 }

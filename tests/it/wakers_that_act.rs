@@ -1,7 +1,7 @@
 //! Wakers that use the broker by which they are called: none is called under a lock, and none is forgotten for that.
 
 use crate::crash::interlude::{Cue, Interlude};
-use crate::wakers::Alarm;
+use crate::wakers::{Alarm, in_time};
 use annals::clock::ManualClock;
 use annals::io::MemoryDisk;
 use annals::{
@@ -10,12 +10,9 @@ use annals::{
 };
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
-
-/// Longer than anything here takes, unless it hangs.
-const LONG: Duration = Duration::from_secs(20);
 
 /// Does something, once, when it wakes.
 struct Act(Mutex<Option<Box<dyn FnOnce() + Send>>>);
@@ -41,16 +38,6 @@ impl Act {
     fn has_acted(&self) -> bool {
         self.0.lock().expect("nobody panics here").is_none()
     }
-}
-
-/// Does `work` on a thread of its own, and panics when it hangs.
-fn in_time(work: impl FnOnce() + Send + 'static) {
-    let (done, result) = mpsc::channel();
-    std::thread::spawn(move || {
-        work();
-        done.send(())
-    });
-    result.recv_timeout(LONG).expect("it neither hangs nor panics");
 }
 
 fn clock() -> ManualClock {

@@ -1,13 +1,13 @@
 use super::*;
 use crate::ErrorKind;
 use crate::io::{Access, MemoryDisk};
-use crate::partition::slots::bench::{self, poke};
+use crate::partition::slots::dirs::{self, poke};
 use proptest::prelude::*;
 
 mod crash;
 mod documented;
 
-type Dirs = bench::Dirs<Manifest>;
+type Dirs = dirs::Dirs<Manifest>;
 
 fn offset(number: u64) -> Offset {
     Offset::new(number).expect("tests use offsets in range")

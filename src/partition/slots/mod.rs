@@ -21,7 +21,7 @@
 )]
 
 #[cfg(test)]
-pub(crate) mod bench;
+pub(crate) mod dirs;
 mod file;
 mod pair;
 mod slot;

@@ -1,11 +1,11 @@
 use super::*;
 use crate::io::Access;
-use crate::partition::slots::bench::{self, poke};
+use crate::partition::slots::dirs::{self, poke};
 use crate::{Durability, ErrorKind, ReadLevel, Retention, TimestampSource};
 use proptest::prelude::*;
 use std::time::Duration;
 
-type Dirs = bench::Dirs<Catalog>;
+type Dirs = dirs::Dirs<Catalog>;
 
 fn topic(name: &str, id: u8) -> TopicEntry {
     TopicEntry {
