@@ -98,6 +98,21 @@ impl ConsumerOptions {
 
     /// Wants the partitions of all topics to whose names `is_wanted` says yes, also those that are created later.
     /// The group's own topics are never among them.
+    ///
+    /// ```
+    /// use annals::{Broker, Record, TopicOptions};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::options().open_in_memory()?;
+    /// let mut consumer = broker.consumer().group("audit").subscribe_matching(|name| name.starts_with("orders")).build()?;
+    ///
+    /// // A topic that comes later is one of them.
+    /// let orders = broker.create_topic("orders-eu", TopicOptions::new())?;
+    /// broker.producer().build()?.send(&orders, Record::new("42"))?.wait()?;
+    /// let records = consumer.poll(Duration::from_secs(5))?;
+    /// assert_eq!(records.iter().next().expect("within five seconds").value(), b"42");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[must_use]
     pub fn subscribe_matching(mut self, is_wanted: impl Fn(&str) -> bool + Send + Sync + 'static) -> Self {
         self.group.wanted = Some(Wanted::Matching(Arc::new(is_wanted)));
