@@ -19,11 +19,11 @@ fn depth(size: Size) -> Depth {
         torn: 1,
         insides: 1,
         examine_every: 16,
-        distinct: 1,
+        reopened: 1,
     };
     let ci =
-        Depth { stride: 1, exhaustive_max: 3, samples: 4, torn: 1, insides: 1, distinct: 1_500, ..quick };
-    let full = Depth { exhaustive_max: 8, samples: 32, torn: 8, insides: 8, distinct: 60_000, ..ci };
+        Depth { stride: 1, exhaustive_max: 3, samples: 4, torn: 1, insides: 1, reopened: 1_500, ..quick };
+    let full = Depth { exhaustive_max: 8, samples: 32, torn: 8, insides: 8, reopened: 60_000, ..ci };
     size.pick(quick, ci, full)
 }
 
@@ -37,7 +37,7 @@ fn thoroughness(size: Size) -> Thoroughness {
 fn crash(script: &BrokerScript, depth: Depth, seed: &Seed) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let mut round = 0;
-    while tally.distinct < depth.distinct {
+    while tally.reopened < depth.reopened {
         let seed = seed.rng(round).u64(..) ^ hash_of(script.name);
         let rehearsal = rehearse(script, seed);
         let mut crasher = Crasher::new(Performance { script, history: &rehearsal.history }, depth, seed);

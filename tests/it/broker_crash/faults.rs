@@ -71,16 +71,19 @@ fn look(
 ) -> Result<(), String> {
     tally.crash_points += 1;
     tally.images += 1;
+    tally.reopened += 1;
     let killed = disk.kill();
     let found = performance.recover(&killed.kill(), seed ^ 31, tally)?;
     performance.check(promise, &found, Crash::Kill).map_err(|wrong| format!("killed: {wrong}"))?;
     for image in disk.power_cuts(&PowerCuts::new(seed).exhaustive_max(1).samples(1).torn(0)) {
         tally.images += 1;
+        tally.reopened += 1;
         let found = performance.recover(&image, seed ^ 32, tally)?;
         performance.check(promise, &found, Crash::PowerCut).map_err(|wrong| format!("power cut: {wrong}"))?;
     }
     if cuts_after_open > 0 {
         tally.images += cuts_after_open;
+        tally.reopened += cuts_after_open;
         performance
             .cut_after_open(&killed.kill(), seed ^ 31, &found, cuts_after_open)
             .map_err(|wrong| format!("started again: {wrong}"))?;

@@ -64,6 +64,7 @@ fn after_the_failure(
     cut(stage, seed, promise, tally).map_err(|wrong| format!("the power went: {wrong}"))?;
     // The process is killed, and started again on the same cache; then the power goes.
     tally.images += 1;
+    tally.reopened += 1;
     let found = examiner.recover(&disk.kill(), seed ^ 22, tally)?;
     promise.check(&found, Crash::Kill).map_err(|wrong| format!("restarted: {wrong}"))?;
     examiner
@@ -71,6 +72,7 @@ fn after_the_failure(
         .map_err(|wrong| format!("restarted: {wrong}"))?;
     tally.examined += 1;
     tally.images += 1;
+    tally.reopened += 1;
     reopen_and_cut(stage, seed, promise, tally)
 }
 
@@ -118,7 +120,7 @@ fn cut(stage: &Stage<'_>, seed: u64, promise: &Promise, tally: &mut Tally) -> Re
     let examiner = Examiner { workload: stage.workload, history: &stage.history };
     for image in stage.disk.power_cuts(&PowerCuts::new(seed).exhaustive_max(4).samples(8).torn(2)) {
         tally.images += 1;
-        tally.distinct += 1;
+        tally.reopened += 1;
         let after = examiner.recover(&image, seed ^ 23, tally)?;
         promise.check(&after, Crash::PowerCut)?;
     }

@@ -167,7 +167,7 @@ impl<S: Subject> Nest<S> {
             Some(found) => found.clone(),
             None => {
                 let found = self.subject.recover(image, hash ^ self.seed, &mut self.tally)?;
-                self.tally.distinct += 1;
+                self.tally.reopened += 1;
                 self.known.insert(hash, found.clone());
                 found
             }

@@ -27,7 +27,7 @@ pub struct Depth {
     /// One in so many distinct images is examined at length.
     pub examine_every: u64,
     /// Distinct images of each workload; it is performed anew, with other chance, until there are so many.
-    pub distinct: u64,
+    pub reopened: u64,
 }
 
 impl Depth {
@@ -39,7 +39,7 @@ impl Depth {
             torn: 1,
             insides: 1,
             examine_every: 16,
-            distinct: 1,
+            reopened: 1,
         };
         let ci = Self {
             stride: 1,
@@ -48,7 +48,7 @@ impl Depth {
             torn: 6,
             insides: 6,
             examine_every: 32,
-            distinct: 21_000,
+            reopened: 21_000,
         };
         let full = Self {
             stride: 1,
@@ -57,7 +57,7 @@ impl Depth {
             torn: 32,
             insides: 160,
             examine_every: 64,
-            distinct: 210_000,
+            reopened: 210_000,
         };
         size.pick(quick, ci, full)
     }
@@ -138,7 +138,7 @@ impl<S: Subject> Crasher<S> {
             Some(found) => found,
             None => {
                 let found = self.subject.recover(image, salt, &mut self.tally)?;
-                self.tally.distinct += 1;
+                self.tally.reopened += 1;
                 self.known.insert(hash, found.clone());
                 found
             }
@@ -172,7 +172,7 @@ fn insides(end: usize, most: usize, random: &mut fastrand::Rng) -> Vec<usize> {
 fn crash_workload(workload: &Workload, depth: Depth, seed: &Seed) -> Result<Tally, String> {
     let mut tally = Tally::default();
     let mut round = 0;
-    while tally.distinct < depth.distinct {
+    while tally.reopened < depth.reopened {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
         let rehearsal = rehearse(workload, seed);
         let subject = Examiner { workload, history: &rehearsal.history };

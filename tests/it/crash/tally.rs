@@ -58,7 +58,7 @@ pub struct Tally {
     /// Images that a crash left, whose recovery was compared with the promise of that moment.
     pub images: u64,
     /// Those that no earlier crash of the same workload had left, byte for byte: they were reopened.
-    pub distinct: u64,
+    pub reopened: u64,
     /// Those that were examined at length as well.
     pub examined: u64,
     pub crash_points: u64,
@@ -82,7 +82,7 @@ impl Tally {
 
     pub fn add(&mut self, other: &Self) {
         self.images += other.images;
-        self.distinct += other.distinct;
+        self.reopened += other.reopened;
         self.examined += other.examined;
         self.crash_points += other.crash_points;
         self.created += other.created;
@@ -99,11 +99,11 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} images at {} crash points, {} of them distinct and reopened ({} found nothing yet; row 3 of the \
+            "{} images at {} crash points, {} of them reopened, the others equal to one of those ({} found nothing yet; row 3 of the \
              recovery table {}, row 7 {}, row 8 {}, row 10 {}), {} examined at length",
             Count(self.images),
             Count(self.crash_points),
-            Count(self.distinct),
+            Count(self.reopened),
             Count(self.created),
             Count(self.rows[3]),
             Count(self.rows[7]),
