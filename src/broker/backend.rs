@@ -135,14 +135,14 @@ pub(crate) trait BackendWatch: Send + Sync {
     /// What was read does not matter any more, nor what was cut before the partition is opened again.
     fn forget_cuts(&mut self);
 
-    /// Asks whether there may be something beyond `offset`, or something to say of the partition, and to be woken
-    /// when there may be.
+    /// Asks whether there may be something at `offset` or behind it, or something to say of the partition, and to be
+    /// woken when there may be.
     ///
     /// # Errors
-    /// `NotFound` when the topic was deleted. `Closed`; `Io`, `Poisoned` when what is beyond cannot become durable.
+    /// `NotFound` when the topic was deleted. `Closed`; `Io`, `Poisoned` when what is there cannot become durable.
     fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>>;
 
-    /// Does what is needed to see what is written beyond `offset`, where no thread does; says whether anything was.
+    /// Does what is needed to see what is written from `offset` on, where no thread does; says whether anything was.
     ///
     /// # Errors
     /// When the sync failed.

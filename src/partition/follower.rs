@@ -120,9 +120,11 @@ impl Follower {
         self.source.refresh()
     }
 
-    /// Looks every now and then, at most for `limit`, until a reader at `level` can see a record beyond
-    /// `offset`; says whether one can. A follower cannot ask for a sync: at [`ReadLevel::Durable`] it waits
-    /// for the writer's.
+    /// Waits until a reader at `level` can see a record at `offset` or behind it.
+    ///
+    /// Says whether one can; it waits at most for `limit`. To wait for what comes next, pass [`Reader::position`].
+    /// Looks every 10 ms. Blocks, in real time. A follower cannot ask for a sync: at [`ReadLevel::Durable`] it
+    /// waits for the writer's.
     ///
     /// # Errors
     /// As [`Follower::refresh`].

@@ -219,8 +219,35 @@ impl Partition {
         Reader::new(self.shared().clone(), self.shared().policy.read_level(), from)
     }
 
-    /// Work that is done when readers can see a record beyond `offset`: when the end, at the partition's read
-    /// level, is larger than it. Waiting takes no processor time, and is served even if nobody else syncs.
+    /// Work that is done when readers can see a record at `offset` or behind it.
+    ///
+    /// To wait for what comes next, pass [`Reader::position`]. What counts is the partition's read level. Waiting
+    /// takes no processor time, and is served even if nobody else syncs.
+    ///
+    /// ```
+    /// use annals::{Offset, Partition, Record};
+    ///
+    /// let log = Partition::options().open_in_memory()?;
+    /// let writer = std::thread::spawn({
+    ///     let log = log.clone();
+    ///     move || ["a", "b", "c"].map(|value| log.append([Record::new(value)]).wait().is_ok())
+    /// });
+    ///
+    /// // As `tail -f` does: reads to the end, and waits there for more.
+    /// let mut tail = log.read(Offset::ZERO);
+    /// let mut seen = Vec::new();
+    /// while seen.len() < 3 {
+    ///     for records in &mut tail {
+    ///         seen.extend(records?.iter().map(|record| record.value().to_vec()));
+    ///     }
+    ///     if seen.len() < 3 {
+    ///         log.wait_past(tail.position()).wait()?; // or .await
+    ///     }
+    /// }
+    /// assert_eq!(seen, [b"a", b"b", b"c"]);
+    /// # writer.join().expect("it only appends");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     ///
     /// Nothing is written to a partition whose write or sync has failed: who waits for what is not written yet
     /// goes on waiting, until somebody appends after [`Partition::reopen`], or the partition is closed.

@@ -91,7 +91,7 @@ impl Watch {
         Ok(Extent { start, end: end.max(start) })
     }
 
-    /// Makes durable what is written beyond `offset`, if that is what the level waits for; says whether it was.
+    /// Makes durable what is written from `offset` on, if that is what the level waits for; says whether it was.
     ///
     /// # Errors
     /// When the sync failed.
@@ -106,11 +106,11 @@ impl Watch {
         Ok(is_wanted)
     }
 
-    /// Asks whether there may be something beyond `offset`, or something to say of the partition, and to be woken
-    /// when there may be.
+    /// Asks whether there may be something at `offset` or behind it, or something to say of the partition, and to be
+    /// woken when there may be.
     ///
     /// # Errors
-    /// `NotFound` when the topic was deleted. `Closed`; `Io`, `Poisoned` when what is beyond cannot become durable.
+    /// `NotFound` when the topic was deleted. `Closed`; `Io`, `Poisoned` when what is there cannot become durable.
     pub(crate) fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
             let seen = self.slot.stirred.reached();
