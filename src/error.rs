@@ -44,32 +44,36 @@ pub enum ErrorKind {
     NotFound,
     /// What was to be created exists.
     AlreadyExists,
-    /// An argument or an option is outside its bounds; nothing was done.
+    /// An argument or an option is not a valid one there; nothing was done.
+    /// So it is with a [`Pending`](crate::Pending) whose result was taken already.
     InvalidInput,
-    /// A record or a batch is above its limit; nothing was written.
+    /// A record, a batch or a number of things is above its limit; nothing of it was stored.
     TooLarge,
     /// The offset lies below the log start or beyond the log end.
     OutOfRange,
-    /// The log was not where the caller expected it; nothing was written.
+    /// What is there is not what the caller expected.
+    ///
+    /// Another log end, a group with members, records that were taken back. The call's docs say whether anything was
+    /// stored.
     Conflict,
     /// Another handle or process has the directory open for writing.
     Locked,
     /// The directory, the file system or this handle does not allow writing.
     ReadOnly,
-    /// The disk or the configured cap is full; nothing was acknowledged, what is stored stays readable.
+    /// The disk or the configured cap is full. Nothing was acknowledged; what is stored stays readable.
     NoSpace,
-    /// What lies on disk is damaged. The message names the file, the position and the offset.
+    /// What lies on disk is damaged, and the message says where.
+    ///
+    /// Or it was, and a salvage has given it up: then [`Error::lost_range`] says which offsets.
     Corrupt,
-    /// The data is of a newer version or uses a feature that is not compiled in.
+    /// The data is of a newer version, or needs what is not compiled in.
     Unsupported,
     /// An earlier write or sync failed: the handle refuses writes until it is reopened.
     Poisoned,
-    /// A newer owner has taken over.
+    /// A newer owner has taken over, or the member is no longer one of its group.
     Fenced,
     /// The producer's buffer is full.
     BufferFull,
-    /// A limit of time passed. Whether the work will still be done is unknown.
-    TimedOut,
     /// The handle was closed.
     Closed,
     /// The operating system refused a read, a write or a sync.

@@ -129,7 +129,8 @@ impl<T> Pending<T> {
         if let Step::Ready(_) = self.0 {
             return self.take();
         }
-        self.wait_until(Deadline::Never).and_then(|done| done.ok_or_else(never))
+        let done = self.wait_until(Deadline::Never)?;
+        Ok(done.expect("a wait without a deadline does not run out of time"))
     }
 
     /// Blocks until the work is done, at most `limit`; `None` when the time is up first. Then whether the
@@ -178,11 +179,6 @@ impl<T> Pending<T> {
     fn forget(&mut self) {
         self.0 = Step::Taken;
     }
-}
-
-/// A wait without a deadline does not run out of time.
-fn never() -> Error {
-    Error::new(ErrorKind::TimedOut, "a wait without a limit ended early")
 }
 
 impl<T: Unpin> Future for Pending<T> {
