@@ -232,8 +232,11 @@ impl Topic {
         Error::new(ErrorKind::NotFound, message)
     }
 
-    /// The number of the partition that records with this key go to: Kafka's rule, so every client of either
-    /// agrees. It is another one once partitions are added.
+    /// The number of the partition that records with this key go to, by [`KeyHash::Murmur2`].
+    ///
+    /// That is the default of [producers](crate::ProducerOptions::partitioner) and of Kafka's Java client. A producer
+    /// with another partitioner, or a client on librdkafka with its default, sends them elsewhere: then
+    /// [`KeyHash::partition`] says where. It is another partition once partitions are added.
     ///
     /// A record without a key has no such place; the empty key is a key.
     #[doc(alias = "partitioner.class")]

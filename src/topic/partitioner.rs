@@ -26,7 +26,7 @@ use crate::record::crc32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyHash {
-    /// That of Kafka's own clients, and of [`Topic::partition_for_key`](crate::Topic::partition_for_key).
+    /// That of Kafka's Java client, and of [`Topic::partition_for_key`](crate::Topic::partition_for_key).
     #[doc(alias = "murmur2")]
     #[doc(alias = "murmur2_random")]
     #[default]
