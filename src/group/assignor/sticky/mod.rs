@@ -26,8 +26,9 @@ use super::{Assignment, Assignor, GroupSubscription, RebalanceProtocol};
 
 /// Balances as well as subscriptions allow, and takes the fewest partitions from their owners.
 ///
-/// Every rebalance begins anew: all members give up their partitions and get most of them back. See
-/// [`CooperativeSticky`] for the same without that pause.
+/// Kafka's clients give up everything in each rebalance with it, and get most of it back: see
+/// [`CooperativeSticky`] for the same without that pause. Members in this process give up only what moves, with
+/// either of them.
 ///
 /// ```
 /// use annals::group::{Assignment, Generation, GroupSubscription, Sticky, Subscription};
