@@ -25,7 +25,9 @@ const LOOKS_MAX: usize = 50;
 pub struct VerifyReport {
     /// Bytes that were read and are good.
     pub good_bytes: u64,
-    /// Offsets (exclusive of gaps) in good batches.
+    /// How many offsets good batches span, with the gaps that lie inside of a segment.
+    ///
+    /// It is no count of records: an offset whose record is gone counts as well.
     pub good_offsets: u64,
     /// What is not good, in the order of the log.
     pub damage: Vec<DamagedPlace>,
