@@ -75,8 +75,8 @@ impl Core {
         let topics = self.topics();
         let done = topics.iter().map(Topic::maintain).collect::<Vec<_>>();
         topics.iter().for_each(Topic::sweep);
-        self.tidy_offsets()?;
-        done.into_iter().collect()
+        let tidied = self.tidy_offsets();
+        done.into_iter().chain([tidied]).collect()
     }
 
     /// Has committed offsets expire, and their log begin anew where it has become long.

@@ -142,11 +142,16 @@ impl Broker {
         self.core().delete_topic(name)
     }
 
-    /// Does what is due now in all partitions: syncs, segment changes, retention; and lets those rest that
-    /// nobody has held for half a minute. Needed only with [`Maintenance::Manual`].
+    /// Does all that is due now. Needed only with [`Maintenance::Manual`].
+    ///
+    /// - Of partitions: syncs, segment changes, retention. Those that nobody has held for half a minute rest.
+    /// - Of committed offsets: those that have expired go, and their log begins anew where it has become long.
+    /// - With [`Maintenance::Manual`] also what goes by the clock: batches whose linger is over, commits that wait
+    ///   for their data, members of groups that have been away for too long.
     ///
     /// # Errors
-    /// The first of those of the work that was due; the other partitions had theirs done.
+    /// `Closed` when the broker was. Else the first error of the partitions, in the order of their topics, or that of
+    /// the committed offsets; the rest was done all the same. What a producer's batch fails with, its receipts say.
     ///
     /// [`Maintenance::Manual`]: crate::Maintenance::Manual
     pub fn maintain(&self) -> Result<()> {

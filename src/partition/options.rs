@@ -97,7 +97,8 @@ pub enum Maintenance {
     /// A thread of the crate.
     #[default]
     Threads,
-    /// The caller, through [`Partition::maintain`] and blocking waits: for simulations and tests.
+    /// The caller, by [`Partition::maintain`] or [`Broker::maintain`](crate::Broker::maintain), and by blocking waits:
+    /// for simulations and tests.
     Manual,
 }
 
