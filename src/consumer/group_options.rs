@@ -21,6 +21,8 @@ pub(super) struct GroupOptions {
     pub(super) session_timeout: Duration,
     pub(super) auto_commit_every: Option<Duration>,
     pub(super) listener: Option<super::rebalance::Listener>,
+    /// The first option that was given and does nothing outside of a group.
+    members_only: Option<&'static str>,
 }
 
 impl Default for GroupOptions {
@@ -35,6 +37,7 @@ impl Default for GroupOptions {
             session_timeout: Duration::from_secs(45),
             auto_commit_every: None,
             listener: None,
+            members_only: None,
         }
     }
 }
@@ -47,11 +50,14 @@ impl GroupOptions {
     pub(super) fn check(&self, is_assigned: bool) -> Result<Option<Wanted>> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::InvalidInput, message));
         match &self.wanted {
-            None if self.group.is_empty() => match self.without_group() {
+            None if self.group.is_empty() => match self.members_only {
                 Some(option) => {
                     refuse(&format!("`{option}` is for members of a group: name it with `group`"))
                 }
-                None => Ok(None),
+                None if is_assigned => Ok(None),
+                None => refuse(
+                    "a consumer needs something to read: `assign` partitions, or `subscribe` as a member of a `group`",
+                ),
             },
             None if is_assigned => refuse(
                 "a consumer that is assigned by hand is in no group: leave out `group`, or `subscribe` instead",
@@ -67,21 +73,20 @@ impl GroupOptions {
             Some(wanted) => Ok(Some(wanted.clone())),
         }
     }
-
-    /// An option that was given, and that does nothing outside of a group.
-    fn without_group(&self) -> Option<&'static str> {
-        let given = [
-            ("auto_commit_every", self.auto_commit_every.is_some()),
-            ("group_instance_id", self.instance_id.is_some()),
-            ("on_rebalance", self.listener.is_some()),
-        ];
-        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
-    }
 }
 
 impl ConsumerOptions {
-    /// Joins this group, whose members share the partitions of the topics they
-    /// [subscribe](ConsumerOptions::subscribe) to. A name has 1 to 249 of `A-Z a-z 0-9 . _ -`.
+    /// What members are told by `option`: outside of a group it is refused.
+    fn of_members(&mut self, option: &'static str) -> &mut GroupOptions {
+        self.group.members_only.get_or_insert(option);
+        &mut self.group
+    }
+
+    /// Joins this group, whose members share the partitions that they [subscribe] to.
+    ///
+    /// A name has 1 to 249 of `A-Z a-z 0-9 . _ -`, and is neither `.` nor `..`.
+    ///
+    /// [subscribe]: ConsumerOptions::subscribe
     #[doc(alias = "group.id")]
     #[must_use]
     pub fn group(mut self, name: impl Into<String>) -> Self {
@@ -90,14 +95,19 @@ impl ConsumerOptions {
     }
 
     /// Wants the partitions of these topics, now or once they exist.
+    ///
+    /// Of several calls, also of [`subscribe_matching`](ConsumerOptions::subscribe_matching), the last holds: they do
+    /// not add up as those of [`assign`](ConsumerOptions::assign) do.
     #[must_use]
     pub fn subscribe<N: Into<Arc<str>>>(mut self, topics: impl IntoIterator<Item = N>) -> Self {
         self.group.wanted = Some(Wanted::Names(topics.into_iter().map(Into::into).collect()));
         self
     }
 
-    /// Wants the partitions of all topics to whose names `is_wanted` says yes, also those that are created later.
-    /// The group's own topics are never among them.
+    /// Wants the partitions of all topics to whose names `is_wanted` says yes.
+    ///
+    /// Also of those that are created later; the broker's own topics are never among them. Of several calls, also of
+    /// [`subscribe`](ConsumerOptions::subscribe), the last holds.
     ///
     /// ```
     /// use annals::{Broker, Record, TopicOptions};
@@ -119,67 +129,79 @@ impl ConsumerOptions {
         self
     }
 
-    /// Makes it a static member of this name: it may be gone for up to the
-    /// [session time-out](ConsumerOptions::session_timeout), and has its partitions when it comes back, without a
-    /// rebalance. A second one of the same name takes over, and the first is `Fenced`.
+    /// Makes it a static member of this name, which may come and go without a rebalance.
+    ///
+    /// It may be gone for up to the [session time-out](ConsumerOptions::session_timeout), and has its partitions when it
+    /// comes back. A second one of the same name takes over, and the first is `Fenced`. A name is made as that of a
+    /// [group](ConsumerOptions::group). As in Kafka since [KIP-345].
+    ///
+    /// [KIP-345]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-345%3A+Introduce+static+membership+protocol+to+reduce+consumer+rebalances
     #[doc(alias = "group.instance.id")]
     #[must_use]
     pub fn group_instance_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.group.instance_id = Some(id.into());
+        self.of_members("group_instance_id").instance_id = Some(id.into());
         self
     }
 
-    /// What its member id begins with, for whoever looks at the group. Default `annals`.
+    /// What its member id begins with, for whoever looks at the group. Default `annals`; any text.
     #[doc(alias = "client.id")]
     #[must_use]
     pub fn client_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.group.client_id = id.into();
+        self.of_members("client_id").client_id = id.into();
         self
     }
 
-    /// How partitions are shared, the preferred way first; the group uses one that all members have. Default
-    /// [`CooperativeSticky`].
+    /// How partitions are shared, the preferred way first. Default [`CooperativeSticky`]; at least one.
+    ///
+    /// The group uses one that all members have. Of several calls the last holds.
     #[doc(alias = "partition.assignment.strategy")]
     #[must_use]
     pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
-        self.group.assignors = assignors.into_iter().collect();
+        self.of_members("assignors").assignors = assignors.into_iter().collect();
         self
     }
 
-    /// How long it may work between two polls before it is taken to be stuck and expelled. Default 5 minutes; above
-    /// 0. Waiting inside of a poll does not count.
+    /// How long it may work between two polls before it is expelled. Default 5 minutes; above 0.
+    ///
+    /// It is taken to be stuck then. Waiting inside of a poll does not count.
     #[doc(alias = "max.poll.interval.ms")]
     #[must_use]
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {
-        self.group.poll_interval_max = interval;
+        self.of_members("poll_interval_max").poll_interval_max = interval;
         self
     }
 
-    /// How long a static member may be away before its partitions go to others. Default 45 seconds. Other members
-    /// in this process have no session: they leave when they are dropped.
+    /// How long a static member may be away before its partitions go to others.
+    ///
+    /// Default 45 seconds; any time will do, and with 0 they go to others at once. Other members in this process have
+    /// no session: they leave when they are dropped.
     #[doc(alias = "session.timeout.ms")]
     #[must_use]
     pub fn session_timeout(mut self, timeout: Duration) -> Self {
-        self.group.session_timeout = timeout;
+        self.of_members("session_timeout").session_timeout = timeout;
         self
     }
 
-    /// Commits by itself, at most this often, what earlier polls returned: what a poll returns counts as worked on
-    /// when the next begins, and when the consumer is [closed](crate::Consumer::close). Such a commit is `Written`,
-    /// and durable once partitions are given up. Default: it does not.
+    /// Commits by itself, at most this often, what earlier polls returned. Default: it does not.
+    ///
+    /// What a poll returns counts as worked on when the next begins, and when the consumer is
+    /// [closed](crate::Consumer::close). Such a commit is `Written`, and durable once partitions are given up. Any
+    /// interval will do; with 0 each poll commits.
     #[doc(alias = "enable.auto.commit")]
     #[doc(alias = "auto.commit.interval.ms")]
     #[must_use]
     pub fn auto_commit_every(mut self, interval: Duration) -> Self {
-        self.group.auto_commit_every = Some(interval);
+        self.of_members("auto_commit_every").auto_commit_every = Some(interval);
         self
     }
 
-    /// Calls `listener` whenever partitions come or go, from within polls and close. It must not wait for other
-    /// members of the group: they may be waiting for this one.
+    /// Calls `listener` whenever partitions come or go, from within polls and close.
+    ///
+    /// It must not wait for other members of the group: they may be waiting for this one. Of several calls the last
+    /// holds.
     #[must_use]
     pub fn on_rebalance(mut self, listener: impl Fn(Rebalance<'_>) + Send + Sync + 'static) -> Self {
-        self.group.listener = Some(Arc::new(listener));
+        self.of_members("on_rebalance").listener = Some(Arc::new(listener));
         self
     }
 }

@@ -39,9 +39,10 @@ pub struct ConsumerOptions {
 }
 
 impl Broker {
-    /// The options to make a consumer with: one that is assigned partitions by hand, with
-    /// [`assign`](ConsumerOptions::assign), or a member of a group, with [`group`](ConsumerOptions::group) and
-    /// [`subscribe`](ConsumerOptions::subscribe).
+    /// The options to make a consumer with.
+    ///
+    /// One that is assigned partitions by hand, with [`assign`](ConsumerOptions::assign), or a member of a group, with
+    /// [`group`](ConsumerOptions::group) and [`subscribe`](ConsumerOptions::subscribe).
     #[must_use]
     pub fn consumer(&self) -> ConsumerOptions {
         ConsumerOptions {
@@ -57,16 +58,18 @@ impl Broker {
 }
 
 impl ConsumerOptions {
-    /// Reads these partitions, by hand: nobody else takes them over. Each is a topic, or its name, and a number;
-    /// or a [`TopicPartition`]. Calls add up.
+    /// Reads these partitions, by hand: nobody else takes them over. Calls add up.
+    ///
+    /// Each is a topic, or its name, and a number; or a [`TopicPartition`]. No other can be added later.
     #[must_use]
     pub fn assign<P: Into<TopicPartition>>(mut self, partitions: impl IntoIterator<Item = P>) -> Self {
         self.assigned.extend(partitions.into_iter().map(Into::into));
         self
     }
 
-    /// Where to begin in partitions of which no position is known. Default [`StartAt::Earliest`], so that no record
-    /// is passed over.
+    /// Where to begin in partitions of which no position is known.
+    ///
+    /// Default [`StartAt::Earliest`], so that no record is passed over.
     #[must_use]
     pub fn start_at(mut self, start: impl Into<StartAt>) -> Self {
         self.start_at = start.into();
@@ -81,8 +84,9 @@ impl ConsumerOptions {
         self
     }
 
-    /// What to do when the position lies below the log start, because what was to be read next was deleted. Default
-    /// [`Reset::To`] the [earliest](StartAt::Earliest) record.
+    /// What to do when the position lies below the log start.
+    ///
+    /// What was to be read next was deleted then. Default [`Reset::To`] the [earliest](StartAt::Earliest) record.
     #[doc(alias = "auto.offset.reset")]
     #[must_use]
     pub fn reset_below_start(mut self, reset: Reset) -> Self {
@@ -90,8 +94,9 @@ impl ConsumerOptions {
         self
     }
 
-    /// What to do when the position lies beyond the log end, because the log was cut or is not the one it was.
-    /// Default [`Reset::Fail`].
+    /// What to do when the position lies beyond the log end. Default [`Reset::Fail`].
+    ///
+    /// The log was cut then, or is not the one it was.
     #[doc(alias = "auto.offset.reset")]
     #[must_use]
     pub fn reset_beyond_end(mut self, reset: Reset) -> Self {
@@ -107,8 +112,9 @@ impl ConsumerOptions {
         self
     }
 
-    /// Most bytes of keys, values and headers that one poll returns. Default 50 MiB; at least 1. The first record
-    /// comes even if it is larger.
+    /// Most bytes of keys, values and headers that one poll returns.
+    ///
+    /// Default 50 MiB; at least 1. The first record comes even if it is larger.
     #[doc(alias = "fetch.max.bytes")]
     #[must_use]
     pub fn poll_bytes_max(mut self, bytes: usize) -> Self {
@@ -124,14 +130,19 @@ impl ConsumerOptions {
         self
     }
 
-    /// Makes the consumer. A member of a group gets its partitions when it polls. Blocks while partitions that rest
-    /// are opened, if their start is looked up by time, and while the committed offsets are read for the first
-    /// time.
+    /// Makes the consumer. A member of a group gets its partitions when it polls.
+    ///
+    /// Blocks while partitions that rest are opened, if their start is looked up by time, and while the committed
+    /// offsets are read for the first time.
     ///
     /// # Errors
     /// - `NotFound`: an assigned partition does not exist.
-    /// - `InvalidInput`: a limit is 0; a partition is assigned twice; a name that a group or a member cannot have;
-    ///   a group without a subscription, a subscription without a group, or both beside an assignment by hand.
+    /// - `InvalidInput`: a limit or [`poll_interval_max`](ConsumerOptions::poll_interval_max) is 0, or there is no
+    ///   assignor; a partition is assigned twice; the group or the static member cannot have its name.
+    /// - `InvalidInput`: a group without a subscription, a subscription without a group, or either beside an assignment
+    ///   by hand; none of them, or an assignment of no partition, so that there is nothing to read, now or later.
+    /// - `InvalidInput`: an option for members is given outside of a group: `assignors`, `auto_commit_every`,
+    ///   `client_id`, `group_instance_id`, `on_rebalance`, `poll_interval_max` or `session_timeout`.
     /// - `Conflict`: the member has no assignor in common with the others of its group.
     /// - `TooLarge`: the group has as many members as it can, or there are too many groups.
     /// - `Closed`: the broker was closed.

@@ -10,10 +10,11 @@ pub(super) const WAKEUP: u64 = u64::MAX;
 /// Ends the poll of a consumer from anywhere. See [`Consumer::wakeup`](crate::Consumer::wakeup).
 ///
 /// ```
-/// use annals::Broker;
+/// use annals::{Broker, TopicOptions};
 /// use std::time::Duration;
 /// let broker = Broker::options().open_in_memory()?;
-/// let mut consumer = broker.consumer().build()?;
+/// let quiet = broker.create_topic("quiet", TopicOptions::new())?;
+/// let mut consumer = broker.consumer().assign([(&quiet, 0)]).build()?;
 /// let wakeup = consumer.wakeup();
 /// let waker = std::thread::spawn(move || wakeup.wake());
 /// assert!(consumer.poll(Duration::MAX)?.is_empty());

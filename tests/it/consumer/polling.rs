@@ -3,8 +3,8 @@
 use super::{at, drain, fill, manual, orders, seen, threaded};
 use crate::wakers::Alarm;
 use annals::{
-    Broker, Consumer, ConsumerRecord, ConsumerRecords, ConsumerStream, ErrorKind, OwnedConsumerRecord,
-    Record, RecordRef, StartAt, Timestamp, TopicOptions, TopicPartition, Wakeup,
+    Consumer, ConsumerRecord, ConsumerRecords, ConsumerStream, ErrorKind, OwnedConsumerRecord, Record,
+    RecordRef, StartAt, Timestamp, TopicOptions, TopicPartition, Wakeup,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn a_consumer_may_be_sent_and_its_records_shared() {
     fn copy<T: Copy + Send + Sync>() {}
     fn send_now<T: Send>(_: T) {}
     let broker = threaded();
-    send_now(broker.consumer().build().expect("it needs nothing").recv());
+    send_now(broker.consumer().group("billing").subscribe(["orders"]).build().expect("it may").recv());
     send::<Consumer>();
     send::<ConsumerStream>();
     share::<Wakeup>();
@@ -299,13 +299,14 @@ fn a_stream_is_its_polls_and_ends_with_the_broker() {
     assert_eq!(stream.into_consumer().position(("orders", 0)).expect("it is assigned"), at(4));
 }
 
-/// A consumer does not keep the broker open, and one without partitions waits for nothing.
+/// A consumer does not keep the broker open, and one without partitions waits no longer than it was told.
 #[test]
 fn a_consumer_does_not_keep_the_broker_open() {
     let broker = threaded();
     let topic = broker.create_topic("orders", TopicOptions::new()).expect("a new topic");
     let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
-    let mut idle = Broker::consumer(&broker).build().expect("it needs nothing");
+    let idle = broker.consumer().group("billing").subscribe(["no such topic"]);
+    let mut idle = idle.build().expect("anybody may join");
     assert!(idle.poll(Duration::from_millis(1)).expect("nothing is wrong").is_empty());
     drop(broker);
     assert_eq!(consumer.poll(Duration::MAX).expect_err("it is gone").kind(), ErrorKind::Closed);

@@ -2,6 +2,7 @@
 
 use super::START;
 use annals::clock::ManualClock;
+use annals::group::{Assignor, Range};
 use annals::io::{Fate, SimDisk};
 use annals::{
     Broker, Consumer, ConsumerOptions, Durability, ErrorKind, Maintenance, Offset, OffsetAndMetadata,
@@ -621,6 +622,12 @@ fn options_that_contradict_each_other_are_refused() {
         consumer().assign([("orders", 0)]).auto_commit_every(Duration::from_secs(5)),
         consumer().assign([("orders", 0)]).group_instance_id("till"),
         consumer().assign([("orders", 0)]).on_rebalance(|_| ()),
+        consumer().assign([("orders", 0)]).client_id("till"),
+        consumer().assign([("orders", 0)]).assignors([Arc::new(Range) as Arc<dyn Assignor>]),
+        consumer().assign([("orders", 0)]).poll_interval_max(SECOND),
+        consumer().assign([("orders", 0)]).session_timeout(SECOND),
+        consumer(),
+        consumer().assign::<(&str, u32)>([]),
         shop.billing().assignors([]),
         shop.billing().poll_interval_max(Duration::ZERO),
     ] {
