@@ -27,6 +27,7 @@ mod handle;
 mod landmark;
 mod lookup;
 pub(crate) mod manifest;
+mod on_damage;
 mod opening;
 mod options;
 mod policy;
@@ -57,12 +58,12 @@ pub use follower::Follower;
 pub use handle::Partition;
 pub(crate) use landmark::Landmark;
 pub use lookup::TimedOffset;
+pub use on_damage::OnDamage;
 pub(crate) use opening::Absence;
 pub(crate) use opening::take_lock;
 pub(crate) use options::check_sizes;
 pub use options::{
-    Durability, Maintenance, OnDamage, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource,
-    WriteMode,
+    Durability, Maintenance, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource, WriteMode,
 };
 pub use reader::Reader;
 pub(crate) use recovery::refused_bytes;

@@ -33,8 +33,9 @@ mod unproved;
 
 use super::PartitionOptions;
 use super::manifest::{LostRange, Manifest, ManifestFile, SegmentState, SlotReport};
+use super::on_damage::OnDamage;
 use super::opening::Absence;
-use super::options::{Identity, OnDamage};
+use super::options::Identity;
 use crate::io::Dir;
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
