@@ -40,6 +40,10 @@ pub enum ReadLevel {
 }
 
 /// How long records are kept. Only whole segments are deleted, oldest first.
+///
+/// Age is counted from a segment's last append. So a record may stay for up to
+/// [`segment_age_max`](PartitionOptions::segment_age_max), by default 7 days, longer than the age that is named here;
+/// lower both where that matters. The segment that is appended to goes by age as well, and never by bytes.
 #[doc(alias = "retention.ms")]
 #[doc(alias = "retention.bytes")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,9 +54,9 @@ pub enum Retention {
     Forever,
     /// A segment is deleted this long after its last append.
     Age(Duration),
-    /// A segment is deleted while the rest is still at least this many bytes.
+    /// A segment is deleted while the rest of the log is still at least this many bytes.
     Bytes(u64),
-    /// A segment is deleted for either reason.
+    /// A segment is deleted for either reason: this long after its last append, or with this many bytes left.
     AgeOrBytes(Duration, u64),
 }
 
