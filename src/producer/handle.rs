@@ -87,15 +87,18 @@ impl Producer {
     /// # Errors
     /// At once, and nothing was staged:
     /// - `NotFound`: there is no such topic or partition, or the topic was deleted.
-    /// - `InvalidInput`: there can be no topic of that name, or it is internal.
+    /// - `InvalidInput`: the topic's name is not a valid one, or it is internal; or the producer has sent to 100,000
+    ///   topics in its life, deleted ones included: build another.
     /// - `TooLarge`: the record is above the topic's `batch_bytes_max` or the producer's `buffer_bytes`.
     /// - `BufferFull`: there was no room for it in time. `Closed`.
     ///
-    /// Through the receipt those of [`Partition::append`], of which `Conflict` and a failed sync mean that it was
-    /// written and taken back, or that its fate is unknown. After all others it is not written.
+    /// Through the receipt those of [`Topic::partition`], which is opened only for the append, and those of
+    /// [`Partition::append`], of which `Conflict` and a failed sync mean that it was written and taken back, or that its
+    /// fate is unknown. After all others it is not written.
     ///
     /// [durability]: crate::ProducerOptions::durability
     /// [`OnFullBuffer`]: crate::OnFullBuffer
+    /// [`Topic::partition`]: crate::Topic::partition
     /// [`Partition::append`]: crate::Partition::append
     pub fn send<'a>(&self, target: impl Into<Target<'a>>, record: Record<'_>) -> Result<Receipt> {
         self.handle.0.send(target.into(), &record, Manner::MayBlock)
