@@ -6,6 +6,9 @@ use crate::{Error, PartitionStats};
 use std::sync::Arc;
 
 /// Sizes and pointers of a broker at one moment.
+///
+/// The sums are those of `partitions`. What [`disk_bytes_max`](crate::BrokerOptions::disk_bytes_max) counts is more than
+/// `disk_bytes`: the catalog, the partitions that are refused, and those of deleted topics that somebody still holds.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct BrokerStats {
@@ -19,7 +22,7 @@ pub struct BrokerStats {
     pub partitions: Vec<(TopicPartition, PartitionStats)>,
     /// Bytes of log, segment headers included.
     pub log_bytes: u64,
-    /// Bytes of disk they take; see [`PartitionStats::disk_bytes`].
+    /// Most bytes of disk they take; see [`PartitionStats::disk_bytes`].
     pub disk_bytes: u64,
     /// Bytes of deleted segments that readers hold.
     pub pinned_bytes: u64,
