@@ -44,11 +44,19 @@ use std::sync::Arc;
 ///
 /// A created, renamed or removed name survives a power cut only after [`Dir::sync`]. Names are single path
 /// components. Symbolic links are never followed.
+///
+/// # Errors
+/// Every call that takes a name says `InvalidInput` for one that is no plain name. What has no room says `StorageFull`
+/// or `QuotaExceeded`, what may not be changed `PermissionDenied` or `ReadOnlyFilesystem`: the floors above go by these
+/// and by the kinds below, and take any other for a failure of the device.
 pub trait Dir: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
     fn path(&self) -> &Path;
 
     /// What is in it, in no particular order.
+    ///
+    /// # Errors
+    /// That it cannot be read.
     fn list(&self) -> io::Result<Vec<Entry>>;
 
     /// Opens the regular file `name`.
@@ -70,12 +78,21 @@ pub trait Dir: fmt::Debug + Send + Sync {
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
     /// Removes the name of a file. Who has it open or mapped keeps it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; any other when it is no file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
     /// Makes the names as they are now survive a power cut.
+    ///
+    /// # Errors
+    /// Whatever keeps them from it. Then which of them survive is unknown.
     fn sync(&self) -> io::Result<()>;
 
     /// Opens the directory `name` in this one.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `NotADirectory` when something else is there.
     fn open_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
 
     /// Creates the directory `name` in this one, accessible to its owner alone.
@@ -85,16 +102,26 @@ pub trait Dir: fmt::Debug + Send + Sync {
     fn create_dir(&self, name: &str) -> io::Result<Arc<dyn Dir>>;
 
     /// Removes the empty directory `name`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; `NotADirectory` when it is none; `DirectoryNotEmpty`.
     fn remove_dir(&self, name: &str) -> io::Result<()>;
 
     /// Takes the exclusive lock on the file `name`, which is created if need be; none when another handle or
     /// process holds it. Dropping the lock releases it, and so does the end of the process.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is not a regular file; else that it cannot be made, opened or locked. That somebody holds
+    /// it is no error.
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
 /// A held lock: the file that carries it, to leave a note in.
 pub trait Lock: fmt::Debug + Send + Sync {
     /// Replaces the content of the lock file with `note`, which says who holds the lock.
+    ///
+    /// # Errors
+    /// That it cannot be written: the lock is held all the same.
     fn write_note(&self, note: &str) -> io::Result<()>;
 }
 
@@ -128,6 +155,10 @@ pub enum Access {
 }
 
 /// One open file.
+///
+/// # Errors
+/// Of every call that changes it: `StorageFull` or `QuotaExceeded` when there is no room, and any error when it was
+/// opened by [`Access::Read`].
 #[expect(clippy::len_without_is_empty, reason = "a size can fail, and nobody asks whether a file is empty")]
 pub trait File: fmt::Debug + Send + Sync {
     /// Where it was opened or created, for messages. A later rename does not change it.
@@ -135,47 +166,79 @@ pub trait File: fmt::Debug + Send + Sync {
 
     /// Reads into `buf` from byte `position` on; returns how many bytes were read, 0 at the end of the file.
     /// May read less than was asked for, and may be interrupted: see [`read_full`].
+    ///
+    /// # Errors
+    /// `Interrupted`, which is tried again; else that the device failed. The end of the file is no error.
     fn read_at(&self, buf: &mut [u8], position: u64) -> io::Result<usize>;
 
     /// Writes a prefix of `bytes` at byte `position` and returns its length. May write less than was asked
     /// for, and may be interrupted: see [`write_all`].
+    ///
+    /// # Errors
+    /// `Interrupted`, which is tried again; `StorageFull` or `QuotaExceeded` when there is no room; else that the device
+    /// failed. Nothing was written then.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
 
     /// The size, in bytes. Says nothing about how much of it was ever written.
+    ///
+    /// # Errors
+    /// That the device failed.
     fn len(&self) -> io::Result<u64>;
 
     /// How many bytes of the disk the file occupies.
+    ///
+    /// # Errors
+    /// That the device failed.
     fn allocated_bytes(&self) -> io::Result<u64>;
 
     /// Takes disk space for the bytes `from..to`; a file that is shorter than `to` grows to it, with zeros.
     /// What is stored in the range stays. Where the file system cannot reserve space, the file grows and a
     /// later write may still find the disk full.
+    ///
+    /// # Errors
+    /// `StorageFull` or `QuotaExceeded` when there is no room. Some of the space may have been taken.
     fn allocate(&self, from: u64, to: u64) -> io::Result<()>;
 
     /// Gives the disk space of the bytes `from..to` back; they read as zeros, and the size stays. Does
-    /// nothing where the file system cannot.
-    fn punch(&self, from: u64, to: u64) -> io::Result<()>;
+    /// nothing where the file system cannot, and unless it is implemented: then the space stays taken.
+    ///
+    /// # Errors
+    /// That the device failed. That it cannot be done is none.
+    fn punch(&self, from: u64, to: u64) -> io::Result<()> {
+        let _ = (from, to);
+        Ok(())
+    }
 
     /// Makes the content, and as much of the size as is needed to read it, survive a power cut. Covers what
     /// was stored through a map.
+    ///
+    /// # Errors
+    /// Whatever keeps it from it. Then what survives of all that was stored since the last sync is unknown, and a later
+    /// sync that succeeds says nothing about it.
     fn sync(&self) -> io::Result<()>;
 
     /// Maps the first `capacity` bytes, which may reach beyond the end of the file, for one writer and many
-    /// readers. The bytes up to `published` are what is in the file already. Nothing beyond them counts as
+    /// readers. Not offered unless it is implemented. The bytes up to `published` are what is in the file already. Nothing beyond them counts as
     /// reserved, however long the file is: space that was given back leaves the length as it was.
     ///
     /// # Errors
     /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`. `InvalidInput` unless
     /// `published` lies within the file and the capacity, which is not 0. `ResourceBusy` while a writer that
     /// was made by this handle lives.
-    fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)>;
+    fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
+        let _ = (published, capacity);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Maps the first `len` bytes for reading; all of them count as published. Nobody may write them any
-    /// more.
+    /// more. Not offered unless it is implemented.
     ///
     /// # Errors
     /// `Unsupported` where maps are not offered: use `read_at`. `UnexpectedEof` when the file is shorter.
-    fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>>;
+    fn map_read(&self, len: u64) -> io::Result<Arc<dyn MapReader>> {
+        let _ = len;
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// The writer's half of a mapped file: the only one that can store into it.
@@ -230,7 +293,10 @@ pub trait MapReader: fmt::Debug + Send + Sync {
 /// How often one call is tried again after an interruption before it counts as failed.
 const INTERRUPTIONS_MAX: usize = 1_000;
 
-/// Reads from `position` on until `buf` is full or the file ends; returns how many bytes were read.
+/// Reads until `buf` is full or the file ends; returns how many bytes were read.
+///
+/// # Errors
+/// The first failure that is not an interruption; some of `buf` may have been overwritten.
 pub fn read_full(file: &dyn File, buf: &mut [u8], position: u64) -> io::Result<usize> {
     let mut done = 0;
     let mut interruptions = 0;

@@ -32,6 +32,7 @@ mod many_partitions;
 mod many_segments;
 mod model;
 mod open_time;
+mod own_disk;
 mod own_process;
 #[cfg(annals_planted)]
 mod planted;
