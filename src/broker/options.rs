@@ -108,8 +108,12 @@ impl BrokerOptions {
         self
     }
 
-    /// How long the committed offsets of a group are kept once it has no members. Default 7 days; any other time
-    /// will do, and it begins when the last member has gone, or with a later commit.
+    /// How long the committed offsets of a group are kept once it has no members.
+    ///
+    /// Default 7 days; any other time will do. It begins when the last member has gone, or with a later commit: a group
+    /// that has members keeps them, as in Kafka since [KIP-211].
+    ///
+    /// [KIP-211]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-211%3A+Revise+Expiration+Semantics+of+Consumer+Group+Offsets
     #[doc(alias = "offsets.retention.minutes")]
     #[must_use]
     pub fn offsets_retention(mut self, retention: Duration) -> Self {

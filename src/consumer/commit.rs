@@ -92,8 +92,26 @@ impl Consumer {
         self.member().map(commit).unwrap_or_else(Pending::failed)
     }
 
-    /// Commits these offsets, each that of the next record to read, all of them or none. An [`Offset`] will do, or
-    /// an [`OffsetAndMetadata`].
+    /// Commits these offsets, each that of the next record to read: all or none.
+    ///
+    /// An [`Offset`] will do, or an [`OffsetAndMetadata`].
+    ///
+    /// ```
+    /// use annals::{Broker, Record, TopicOptions};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::options().open_in_memory()?;
+    /// let orders = broker.create_topic("orders", TopicOptions::new())?;
+    /// orders.partition(0)?.append(["a", "b"].map(Record::new)).wait()?;
+    ///
+    /// let mut billing = broker.consumer().group("billing").subscribe(["orders"]).build()?;
+    /// let records = billing.poll(Duration::from_secs(5))?;
+    /// let worked_on = records.iter().next().expect("within five seconds");
+    /// billing.commit_offsets([(("orders", 0), worked_on.offset().next())]).wait()?;
+    /// let committed = billing.committed(("orders", 0))?.expect("it was committed just now");
+    /// assert_eq!(committed.offset.get(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::commit`]; `TooLarge` when metadata is.

@@ -58,7 +58,34 @@ impl PartitionsAssigned<'_> {
         self.partitions
     }
 
-    /// Begins elsewhere than at the committed offset: for positions that are kept with the results of the work.
+    /// Begins elsewhere than at the committed offset.
+    ///
+    /// For positions that are kept with the results of the work, so that each record is worked on once:
+    ///
+    /// ```
+    /// use annals::{Broker, Offset, Rebalance, Record, TopicOptions, TopicPartition};
+    /// use std::collections::BTreeMap;
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::options().open_in_memory()?;
+    /// let orders = broker.create_topic("orders", TopicOptions::new())?;
+    /// orders.partition(0)?.append(["a", "b", "c"].map(Record::new)).wait()?;
+    ///
+    /// // Read from the database that the results of "a" and "b" are in.
+    /// let kept = BTreeMap::from([(TopicPartition::new("orders", 0), Offset::from(2))]);
+    /// let options = broker.consumer().group("billing").subscribe(["orders"]).on_rebalance(move |event| {
+    ///     let Rebalance::Assigned(mut assigned) = event else { return };
+    ///     for partition in assigned.partitions().to_vec() {
+    ///         if let Some(position) = kept.get(&partition) {
+    ///             assigned.seek(partition, *position).expect("it was assigned just now");
+    ///         }
+    ///     }
+    /// });
+    /// let mut billing = options.build()?;
+    /// let records = billing.poll(Duration::from_secs(5))?;
+    /// assert_eq!(records.iter().map(|record| record.value().to_vec()).collect::<Vec<_>>(), [b"c"]);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::seek`](crate::Consumer::seek).

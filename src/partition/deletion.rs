@@ -10,8 +10,38 @@ use super::shared::{Admin, Shared};
 use super::view::check_range;
 use crate::segment::{FileName, Segment, index};
 use crate::sync::{Bug, planted};
-use crate::{Error, ErrorKind, Offset, Result, Timestamp};
+use crate::{Error, ErrorKind, Offset, Partition, Result, Timestamp};
 use std::sync::Arc;
+
+impl Partition {
+    /// Deletes all records below `before`.
+    ///
+    /// Their disk space is given back segment by segment. Blocks.
+    ///
+    /// ```
+    /// use annals::{ErrorKind, Offset, Partition, Record};
+    ///
+    /// let log = Partition::options().open_in_memory()?;
+    /// log.append(["a", "b", "c"].map(Record::new)).wait()?;
+    /// log.delete_records(Offset::from(2))?;
+    ///
+    /// assert_eq!(log.log_start_offset().get(), 2);
+    /// let mut reader = log.read(Offset::ZERO);
+    /// let below = reader.next().expect("an error is an item").unwrap_err();
+    /// assert_eq!(below.kind(), ErrorKind::OutOfRange);
+    /// reader.seek(log.log_start_offset());
+    /// assert_eq!(reader.next().expect("one is left")?.iter().count(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `OutOfRange` when `before` lies beyond the log end or below the log start. `Poisoned`, `Closed`, `Io`;
+    /// `ReadOnly` of an internal topic.
+    #[doc(alias = "deleteRecords")]
+    pub fn delete_records(&self, before: Offset) -> Result<()> {
+        self.writable()?.delete_records(before)
+    }
+}
 
 impl Shared {
     /// Deletes all records below `before`, which lies in the log.

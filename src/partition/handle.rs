@@ -96,7 +96,7 @@ impl Partition {
     }
 
     /// The partition, to be changed.
-    fn writable(&self) -> Result<&Arc<Shared>> {
+    pub(super) fn writable(&self) -> Result<&Arc<Shared>> {
         match self.access {
             Access::Full => Ok(self.shared()),
             Access::Read => {
@@ -296,26 +296,6 @@ impl Partition {
         self.shared().offset_for_time(time, level)
     }
 
-    /// Deletes all records below `before`. Their disk space is given back segment by segment. Blocks.
-    ///
-    /// # Errors
-    /// `OutOfRange` when `before` lies beyond the log end or below the log start. `Poisoned`, `Closed`, `Io`;
-    /// `ReadOnly` of an internal topic.
-    pub fn delete_records(&self, before: Offset) -> Result<()> {
-        self.writable()?.delete_records(before)
-    }
-
-    /// Takes back all batches that reach beyond `to`, for good, and returns the new log end, which is smaller
-    /// than `to` when that lies inside a batch. Blocks, and holds appends up.
-    ///
-    /// # Errors
-    /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
-    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`; `ReadOnly` of an internal
-    /// topic.
-    pub fn truncate(&self, to: Offset) -> Result<Offset> {
-        self.writable()?.truncate(to)
-    }
-
     /// Does what is due now: syncs, segment changes, retention. Needed only with [`Maintenance::Manual`].
     ///
     /// # Errors
@@ -326,9 +306,30 @@ impl Partition {
         self.shared().maintain()
     }
 
-    /// Takes writes again after a failed write or sync has poisoned the partition, by recovering it from the
-    /// disk: what was acknowledged as durable is there; what was only written may be gone. Does nothing to a
-    /// partition that is well. Blocks.
+    /// Takes writes again after a failed write or sync has poisoned the partition.
+    ///
+    /// It is recovered from the disk: what was acknowledged as durable is there; what was only written may be gone.
+    /// Does nothing to a partition that is well. Blocks.
+    ///
+    /// ```
+    /// use annals::io::{Failure, Fault, Op, SimDisk};
+    /// use annals::{ErrorKind, Maintenance, Partition, Record};
+    ///
+    /// let disk = SimDisk::new();
+    /// let log = Partition::options().maintenance(Maintenance::Manual).open_in(disk.root())?;
+    /// log.append([Record::new("kept")]).wait()?;
+    ///
+    /// disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+    /// let failed = log.append([Record::new("unknown")]).wait().unwrap_err();
+    /// assert_eq!(failed.kind(), ErrorKind::Io); // it may be stored, or not
+    /// let refused = log.append([Record::new("later")]).wait().unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Poisoned);
+    ///
+    /// log.reopen()?; // the disk is well again
+    /// assert!(log.log_end_offset().get() >= 1, "what was acknowledged is there");
+    /// log.append([Record::new("later")]).wait()?;
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`PartitionOptions::open`]; `Closed`.

@@ -13,8 +13,35 @@ use crate::segment::{
     Track, walk,
 };
 use crate::sync::{Bug, Publisher, planted};
-use crate::{Error, ErrorKind, Offset, Result};
+use crate::{Error, ErrorKind, Offset, Partition, Result};
 use std::sync::Arc;
+
+impl Partition {
+    /// Takes back all batches that reach beyond `to`, for good.
+    ///
+    /// Returns the new log end, which is smaller than `to` when that lies inside a batch. Blocks, and holds appends up.
+    ///
+    /// ```
+    /// use annals::{Offset, Partition, Record};
+    ///
+    /// let log = Partition::options().open_in_memory()?;
+    /// log.append([Record::new("a")]).wait()?;
+    /// log.append([Record::new("b"), Record::new("c")]).wait()?;
+    ///
+    /// // Offset 2 lies inside of the second batch, which goes as a whole.
+    /// assert_eq!(log.truncate(Offset::from(2))?.get(), 1);
+    /// assert_eq!(log.append([Record::new("d")]).wait()?.base_offset().get(), 1);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
+    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`; `ReadOnly` of an internal
+    /// topic.
+    pub fn truncate(&self, to: Offset) -> Result<Offset> {
+        self.writable()?.truncate(to)
+    }
+}
 
 /// What a truncation leaves.
 struct Cut {

@@ -45,8 +45,13 @@ pub struct Routing<'a> {
 pub enum Placement {
     /// To the partition of this number.
     Partition(u32),
-    /// To one that stays the same until a batch's worth of bytes has gone there, then to the next: spreads
-    /// records evenly and keeps batches large.
+    /// To one that stays the same until a batch's worth of bytes has gone there.
+    ///
+    /// Then to the next: that spreads bytes evenly and keeps batches large. So it is in Kafka since [KIP-480]; that
+    /// bytes are counted, and not batches, is of [KIP-794].
+    ///
+    /// [KIP-480]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-480%3A+Sticky+Partitioner
+    /// [KIP-794]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-794%3A+Strictly+Uniform+Sticky+Partitioner
     Sticky,
 }
 

@@ -5,6 +5,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// What opening a partition found and did. See [`crate::Partition::recovery_report`].
+///
+/// ```
+/// use annals::io::SimDisk;
+/// use annals::{Durability, Maintenance, Partition, Record, RecoveryOutcome};
+///
+/// let disk = SimDisk::new();
+/// let open = |disk: &SimDisk| Partition::options().maintenance(Maintenance::Manual).open_in(disk.root());
+/// let log = open(&disk)?;
+/// log.append([Record::new("synced")]).wait()?;
+/// log.append_with(Durability::Written, [Record::new("only written")]).wait()?;
+///
+/// let found = disk.kill(); // the process dies here; the page cache does not
+/// let log = open(&found)?;
+/// let report = log.recovery_report();
+/// assert_eq!(report.outcome, RecoveryOutcome::Extended);
+/// assert_eq!((report.copied_records, report.log_end_offset.get()), (1, 2));
+/// assert!(report.torn.is_empty() && report.lost.is_empty());
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecoveryReport {

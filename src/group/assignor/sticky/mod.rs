@@ -65,7 +65,9 @@ impl Assignor for Sticky {
 /// Places as [`Sticky`] does, and interrupts nobody whose partitions stay.
 ///
 /// What moves is given up by its old owner in one generation and given to its new one in the next:
-/// [`Assignment::hand_over`].
+/// [`Assignment::hand_over`]. So it is in Kafka since [KIP-429].
+///
+/// [KIP-429]: https://cwiki.apache.org/confluence/display/KAFKA/KIP-429%3A+Kafka+Consumer+Incremental+Rebalance+Protocol
 ///
 /// ```
 /// use annals::group::{Assignor, CooperativeSticky, RebalanceProtocol};
