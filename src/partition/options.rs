@@ -205,7 +205,9 @@ impl PartitionOptions {
     }
 
     /// Largest segment file, in bytes. Default 64 MiB; 16 KiB to 2 GiB.
-    /// A batch is never split: one that is larger than this gets a segment of its own.
+    ///
+    /// A batch is never split, so every segment has room for one: where
+    /// [`batch_bytes_max`](PartitionOptions::batch_bytes_max) is larger than this, segments grow to it.
     #[doc(alias = "segment.bytes")]
     #[must_use]
     pub fn segment_bytes_max(mut self, bytes: u64) -> Self {
