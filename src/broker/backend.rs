@@ -25,7 +25,7 @@ pub(crate) trait Backend: fmt::Debug + Send + Sync {
     /// The identity of the topic of this name.
     ///
     /// # Errors
-    /// `NotFound` when there is none; `InvalidInput` when there can be none; `Closed`.
+    /// `NotFound` when there is none; `InvalidInput` when the name is not a valid one; `Closed`.
     fn topic_id(&self, name: &str) -> Result<TopicId>;
 
     /// The topic of this name.

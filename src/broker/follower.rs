@@ -104,7 +104,7 @@ impl BrokerFollower {
     /// The topic of this name.
     ///
     /// # Errors
-    /// `NotFound` when there was none; `InvalidInput` when there can be none.
+    /// `NotFound` when there was none; `InvalidInput` when the name is not a valid one.
     pub fn topic(&self, name: &str) -> Result<TopicDescription> {
         let name = TopicName::new(name)?;
         let found = self.seen.lock().catalog.get(&name).and_then(TopicDescription::of);

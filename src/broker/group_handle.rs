@@ -36,7 +36,7 @@ impl Broker {
     /// committed offsets are read for the first time.
     ///
     /// # Errors
-    /// `NotFound` when there is no such group; `InvalidInput` when there can be none; else as
+    /// `NotFound` when there is no such group; `InvalidInput` when the name is not a valid one; else as
     /// [`Broker::groups`].
     #[doc(alias = "describeGroups")]
     pub fn describe_group(&self, name: &str) -> Result<GroupDescription> {
@@ -49,7 +49,7 @@ impl Broker {
     /// # Errors
     /// - `Conflict`: the group has members. Nothing was changed.
     /// - `OutOfRange`: an offset lies beyond the end of its log. Nothing was changed.
-    /// - `NotFound`: there is no such topic or partition. `InvalidInput`: there can be no such group.
+    /// - `NotFound`: there is no such topic or partition. `InvalidInput`: the group's name is not a valid one.
     /// - `TooLarge`: there are 100,000 groups.
     /// - `NoSpace`, `Poisoned`, `Io`: the offsets, or the records below them, could not be stored or synced.
     /// - else as [`Broker::groups`].

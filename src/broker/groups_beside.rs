@@ -36,7 +36,7 @@ impl BrokerFollower {
     /// ```
     ///
     /// # Errors
-    /// `NotFound` when there is no such group; `InvalidInput` when there can be none; else as
+    /// `NotFound` when there is no such group; `InvalidInput` when the name is not a valid one; else as
     /// [`BrokerFollower::groups`], also of the partitions.
     pub fn group_partitions(&self, group: &str) -> Result<Vec<GroupPartition>> {
         let name = GroupName::new(group)?;

@@ -118,7 +118,7 @@ impl Broker {
     /// The topic of this name.
     ///
     /// # Errors
-    /// `NotFound` when there is none; `InvalidInput` when there can be none; `Closed`.
+    /// `NotFound` when there is none; `InvalidInput` when the name is not a valid one; `Closed`.
     pub fn topic(&self, name: &str) -> Result<Topic> {
         self.core().topic(name)
     }
@@ -134,7 +134,7 @@ impl Broker {
     /// dropped. A new topic of the same name has nothing of it. Blocks.
     ///
     /// # Errors
-    /// - `NotFound`: there is no such topic. `InvalidInput`: there can be none, or it is internal.
+    /// - `NotFound`: there is no such topic. `InvalidInput`: the name is not a valid one, or it is internal.
     /// - `Closed`. `Poisoned` as for [`Broker::create_topic`].
     /// - Any other: it is gone if [`Broker::topic`] says so; what could not be removed of its files is removed
     ///   when the broker is opened the next time, or before a topic of this name is created.

@@ -135,9 +135,10 @@ impl ProducerOptions {
         self
     }
 
-    /// Bytes of records that may be staged and not yet written, over all partitions. Default 32 MiB; 4 KiB to
-    /// 1 TiB, and no less than `batch_bytes`. What empty buffers are kept for the next batches comes on top: up to
-    /// 4 KiB for each partition in use, and sixteen of a batch's size.
+    /// Bytes of records that may be staged and not yet written, over all partitions.
+    ///
+    /// Default 32 MiB; 4 KiB to 1 TiB, and no less than `batch_bytes`. On top come empty buffers kept for later batches:
+    /// up to 4 KiB for each partition in use, and up to sixteen of `batch_bytes`.
     #[doc(alias = "buffer.memory")]
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {
         self.settings.buffer_bytes = bytes;

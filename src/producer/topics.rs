@@ -35,8 +35,8 @@ impl Topics {
     /// The lines to a topic.
     ///
     /// # Errors
-    /// `NotFound` when there is none, or the handle is to one that was deleted; `InvalidInput` when there can be
-    /// none, or it is internal; `Closed`.
+    /// `NotFound` when there is none, or the handle is to one that was deleted; `InvalidInput` when the name is not a
+    /// valid one, or it is internal; `Closed`.
     #[inline]
     pub(super) fn lines(&self, depot: &Arc<Depot>, topic: Named<'_>) -> Result<&TopicLines> {
         let id = match topic {

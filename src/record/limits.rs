@@ -28,7 +28,10 @@ impl BatchLimits {
     /// The most that can be set: 1 GiB.
     pub const BYTES_MAX_MOST: u32 = 1 << 30;
 
-    /// A batch, as stored, has at most `bytes_max` bytes. Default 1 MiB; from 1 KiB to 1 GiB.
+    /// A batch, as stored, has at most `bytes_max` bytes. Default 1 MiB; 1 KiB to 1 GiB.
+    ///
+    /// That is for batches on their own. Every log takes batches of at most 64 MiB, and of no more than its own
+    /// [`batch_bytes_max`](crate::PartitionOptions::batch_bytes_max).
     ///
     /// # Errors
     /// `InvalidInput` when `bytes_max` is outside its bounds.
