@@ -47,7 +47,9 @@ pub enum ErrorKind {
     /// An argument or an option is not a valid one there; nothing was done.
     /// So it is with a [`Pending`](crate::Pending) whose result was taken already.
     InvalidInput,
-    /// A record, a batch or a number of things is above its limit; nothing of it was stored.
+    /// A record, a batch or a number of things is above its limit.
+    ///
+    /// Nothing of it was stored.
     TooLarge,
     /// The offset lies below the log start or beyond the log end.
     OutOfRange,
@@ -70,7 +72,7 @@ pub enum ErrorKind {
     Unsupported,
     /// An earlier write or sync failed: the handle refuses writes until it is reopened.
     Poisoned,
-    /// A newer owner has taken over, or the member is no longer one of its group.
+    /// A newer owner has taken over, or the member has lost its place.
     Fenced,
     /// The producer's buffer is full.
     BufferFull,
@@ -121,7 +123,9 @@ impl Error {
         Self(Arc::new(Inner { kind, message, source, lost, place }))
     }
 
-    /// Which partition of which topic it is about, where whoever reported it reads from or writes to several.
+    /// Which partition of which topic it is about.
+    ///
+    /// None where whoever reported it has to do with one alone.
     #[must_use]
     pub fn topic_partition(&self) -> Option<(&str, u32)> {
         self.0.place.as_ref().map(|(topic, partition)| (topic.as_str(), *partition))

@@ -62,7 +62,9 @@ impl Offset {
         }
     }
 
-    /// How many offsets lie from `earlier` (inclusive) to this one (exclusive); 0 when `earlier` is later.
+    /// How many offsets lie from `earlier` (inclusive) to this one (exclusive).
+    ///
+    /// 0 when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -132,13 +134,17 @@ impl Position {
         u32::try_from(len).ok().and_then(|len| self.0.checked_add(len)).map(Self)
     }
 
-    /// This position or the next multiple of 8, where batches begin; none at 4 GiB or above.
+    /// This position or the next multiple of 8, where batches begin.
+    ///
+    /// None at 4 GiB or above.
     #[must_use]
     pub fn checked_align(self) -> Option<Self> {
         self.0.checked_next_multiple_of(8).map(Self)
     }
 
-    /// How many bytes lie from `earlier` (inclusive) to this one (exclusive); 0 when `earlier` is later.
+    /// How many bytes lie from `earlier` (inclusive) to this one (exclusive).
+    ///
+    /// 0 when `earlier` is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> u32 {
         self.0.saturating_sub(earlier.0)

@@ -88,8 +88,9 @@ impl BrokerFollower {
         Ok(())
     }
 
-    /// What is wrong with one of the catalog's two slots, the other being good: empty when nothing is. The next
-    /// open for writing mends it.
+    /// What is wrong with one of the catalog's two slots; empty when nothing is.
+    ///
+    /// The other one is good, and the next open for writing mends it.
     #[must_use]
     pub fn catalog_damage(&self) -> String {
         self.seen.lock().damage.clone()

@@ -32,8 +32,9 @@ impl Broker {
         self.arc_core().list_groups()
     }
 
-    /// What can be said of a group: its state, members, what each has, and how far it has read. Blocks while the
-    /// committed offsets are read for the first time.
+    /// The state of a group, its members, and how far it has read.
+    ///
+    /// Blocks while the committed offsets are read for the first time.
     ///
     /// # Errors
     /// `NotFound` when there is no such group; `InvalidInput` when the name is not a valid one; else as

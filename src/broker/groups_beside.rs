@@ -16,8 +16,9 @@ impl BrokerFollower {
         Ok(self.ledger()?.groups().map(ToString::to_string).collect())
     }
 
-    /// How far a group has read each partition that it has committed anything for, in order; no member is named.
-    /// Blocks.
+    /// How far a group has read each partition that it has committed anything for.
+    ///
+    /// They come in order, and no member is named. Blocks.
     ///
     /// ```
     /// use annals::{Broker, Offset, Record, TopicOptions, TopicPartition};

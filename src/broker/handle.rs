@@ -66,8 +66,9 @@ impl Broker {
         Self::options().open(path)
     }
 
-    /// Opens the directory at `path` for reading beside a broker that may be writing it: no lock is taken and
-    /// nothing is written. Blocks.
+    /// Opens the directory at `path` for reading beside a broker that may write it.
+    ///
+    /// No lock is taken and nothing is written. Blocks.
     ///
     /// # Errors
     /// As [`BrokerFollower::open_in`].
@@ -106,8 +107,10 @@ impl Broker {
         self.core().create_topic(name, &options)
     }
 
-    /// Creates the topic if it does not exist; else changes what the options name, adding partitions if need
-    /// be. What they do not name stays as it is. Open partitions go by the new values at once. Blocks.
+    /// Creates the topic, or changes what the options name of the one there is.
+    ///
+    /// Adds partitions if need be. What the options do not name stays as it is. Open partitions go by the new
+    /// values at once. Blocks.
     ///
     /// # Errors
     /// `InvalidInput` also when fewer partitions are named than there are. Else as [`Broker::create_topic`].

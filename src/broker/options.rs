@@ -121,8 +121,10 @@ impl BrokerOptions {
         self
     }
 
-    /// Most bytes of disk that all topics together may take, what is reserved ahead, indexes, the catalog and
-    /// deleted segments that readers still hold included. Default no cap; at least 256 KiB.
+    /// Most bytes of disk that all topics together may take.
+    ///
+    /// What is reserved ahead, indexes, the catalog and deleted segments that readers still hold are counted.
+    /// Default no cap; at least 256 KiB.
     ///
     /// At the cap an append, or the creation of a topic, has readers let go of deleted segments, and then
     /// deletes the oldest segments there are in topics whose retention permits any deletion
@@ -158,16 +160,18 @@ impl BrokerOptions {
         self
     }
 
-    /// Draws salts and identities from this seed instead of the operating system, so that a simulation can
-    /// be repeated. Never use it for data to keep.
+    /// Draws salts and identities from this seed, so that a simulation can be repeated.
+    ///
+    /// Default: from the operating system. Never use it for data to keep.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.partition = self.partition.seed(seed);
         self
     }
 
-    /// Opens the broker in the directory at `path`, which is created if it does not exist. All partitions
-    /// are recovered first: blocks.
+    /// Opens the broker in the directory at `path`, or creates it there.
+    ///
+    /// The directory is created if it does not exist. All partitions are recovered first: blocks.
     ///
     /// # Errors
     /// - `Locked`: another handle or process has it open; the message says who.

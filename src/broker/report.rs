@@ -14,8 +14,10 @@ pub struct BrokerReport {
     pub recovered: Vec<(TopicPartition, Arc<RecoveryReport>)>,
     /// Those that could not be opened, and why.
     pub refused: Vec<(TopicPartition, Error)>,
-    /// Topics that were being created, deleted or given partitions when the process before this one ended:
-    /// what was not acknowledged was taken back, what was deleted is gone.
+    /// Topics that were being changed when the process before this one ended.
+    ///
+    /// They were being created, deleted or given partitions: what was not acknowledged was taken back, what was
+    /// deleted is gone.
     pub cleared_topics: Vec<String>,
     /// Such topics whose files could not all be removed, and why. That is tried again at the next open.
     pub not_cleared: Vec<(String, Error)>,

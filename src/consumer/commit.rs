@@ -75,8 +75,9 @@ impl Consumer {
         self.member().map(commit).unwrap_or_else(Pending::failed)
     }
 
-    /// Commits that this record, and all before it in its partition, need not be read again. Records of other
-    /// partitions are not concerned.
+    /// Commits that this record and all before it need not be read again.
+    ///
+    /// That is, all before it in its partition: records of others are not concerned.
     ///
     /// # Errors
     /// As [`Consumer::commit`].
@@ -123,7 +124,9 @@ impl Consumer {
         self.member().map(commit).unwrap_or_else(Pending::failed)
     }
 
-    /// What the group has committed of a partition, be it this member's or another's; none when it has not.
+    /// What the group has committed of a partition; none when it has not.
+    ///
+    /// It may be this member's or another's.
     ///
     /// # Errors
     /// `NotFound` when there is no such topic. `InvalidInput` when the consumer is in no group. `Closed`.

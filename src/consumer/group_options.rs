@@ -129,7 +129,7 @@ impl ConsumerOptions {
         self
     }
 
-    /// Makes it a static member of this name, which may come and go without a rebalance.
+    /// Makes it a static member of this name, which comes and goes without a rebalance.
     ///
     /// It may be gone for up to the [session time-out](ConsumerOptions::session_timeout), and has its partitions when it
     /// comes back. A second one of the same name takes over, and the first is `Fenced`. A name is made as that of a

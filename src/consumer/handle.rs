@@ -22,7 +22,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// Reads partitions, and knows how far it got in each: alone, or as a member of a group that shares them.
+/// Reads partitions, and knows how far it got in each.
+///
+/// It does so alone, or as a member of a group that shares them.
 ///
 /// It is used by one thread or task at a time, and may move between them. It does not keep the broker open. While it
 /// waits it takes no processor time, and does not keep partitions from being put to rest.
@@ -109,8 +111,10 @@ impl Consumer {
         Ok(Self { bell, lanes, limits, resets, maintenance, closing, membership })
     }
 
-    /// The records that come next, waiting for the first of them, at most `timeout`; none when the time is up. With
-    /// [`Duration::ZERO`] it never waits. Reading what is not in memory, and opening what rests, blocks.
+    /// The records that come next, waiting at most `timeout` for the first of them.
+    ///
+    /// None when the time is up. With [`Duration::ZERO`] it never waits. Reading what is not in memory, and
+    /// opening what rests, blocks.
     ///
     /// # Errors
     /// - `OutOfRange`: a position is not in the log, and its [reset](ConsumerOptions::reset_below_start) is
@@ -146,8 +150,10 @@ impl Consumer {
         }
     }
 
-    /// The records that come next, as soon as there are any; none when it was [woken](Consumer::wakeup). Dropping
-    /// the future loses nothing. As [`Consumer::poll`] it blocks for what is not in memory.
+    /// The records that come next, as soon as there are any.
+    ///
+    /// None when it was [woken](Consumer::wakeup). Dropping the future loses nothing. As [`Consumer::poll`] it
+    /// blocks for what is not in memory.
     ///
     /// ```
     /// async fn follow(mut consumer: annals::Consumer) -> annals::Result<()> {
@@ -228,7 +234,9 @@ impl Consumer {
         self.lanes.places().cloned().collect()
     }
 
-    /// The offset of the next record that polls return of a partition, or a smaller one where offsets have gaps.
+    /// The offset of the next record that polls return of a partition.
+    ///
+    /// Or a smaller one where offsets have gaps.
     ///
     /// # Errors
     /// `NotFound` when the partition is not assigned.
@@ -263,8 +271,9 @@ impl Consumer {
         self.lanes.resume(&partition.into())
     }
 
-    /// How far each partition's position is from the end of what the consumer may see, in offsets: more than the
-    /// records that are left, where offsets have gaps.
+    /// How many offsets each partition's position is from the end it may see.
+    ///
+    /// That is more than the records that are left, where offsets have gaps.
     ///
     /// # Errors
     /// As [`Topic::partition`](crate::Topic::partition).
@@ -274,10 +283,12 @@ impl Consumer {
 }
 
 impl Consumer {
-    /// Leaves the group at once, so that others get the partitions; before that, one that commits by itself commits
-    /// all that polls returned, and the listener hears that they are revoked. Blocks until what was committed is
-    /// durable. A consumer that is dropped leaves its group too, and commits nothing. Others get the partitions of a
-    /// static member only after its [session time-out](ConsumerOptions::session_timeout).
+    /// Leaves the group at once, so that others get the partitions.
+    ///
+    /// Before that, one that commits by itself commits all that polls returned, and the listener hears that they
+    /// are revoked. Blocks until what was committed is durable. A consumer that is dropped leaves its group too,
+    /// and commits nothing. Others get the partitions of a static member only after its [session
+    /// time-out](ConsumerOptions::session_timeout).
     ///
     /// # Errors
     /// As [`Consumer::commit`]. It has left nevertheless.
@@ -285,7 +296,9 @@ impl Consumer {
         self.membership.take().map_or(Ok(()), |membership| membership.close(&mut self.lanes))
     }
 
-    /// Subscribes a member of a group to other topics; its next polls say what it has then.
+    /// Subscribes a member of a group to other topics.
+    ///
+    /// Its next polls say what it has then.
     ///
     /// # Errors
     /// `InvalidInput` when the consumer is in no group. `Closed`, `Fenced`.
@@ -293,7 +306,9 @@ impl Consumer {
         self.member()?.subscribe(Wanted::Names(topics.into_iter().map(Into::into).collect()))
     }
 
-    /// Subscribes a member of a group to all topics to whose names `is_wanted` says yes, now and later.
+    /// Subscribes a member of a group to all topics whose names `is_wanted` accepts.
+    ///
+    /// Also to those that are created later.
     ///
     /// # Errors
     /// As [`Consumer::subscribe`].

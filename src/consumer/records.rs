@@ -4,7 +4,9 @@ use crate::{OwnedRecord, RecordRef, Records, TopicPartition};
 use std::fmt;
 use std::ops::Deref;
 
-/// The records of one poll, of one or more partitions, in order within each of them.
+/// The records of one poll, in order within each partition.
+///
+/// They are of one or more partitions.
 ///
 /// They are owned: clones share the buffers, and they stay valid when the consumer moves on or is gone.
 ///
@@ -153,8 +155,9 @@ impl<'a> Iterator for Iter<'a> {
 impl ExactSizeIterator for Iter<'_> {}
 impl std::iter::FusedIterator for Iter<'_> {}
 
-/// A record and the partition it comes from, which shares the buffer it was read into: it may be kept and sent to
-/// other threads.
+/// A record and the partition it comes from, to be kept or sent on.
+///
+/// It shares the buffer it was read into, and may go to other threads.
 ///
 /// It has all that an [`OwnedRecord`] has. As a slice it is its value.
 #[derive(Clone)]

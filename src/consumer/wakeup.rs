@@ -29,8 +29,9 @@ impl Wakeup {
         Self(bell.clone())
     }
 
-    /// Has the poll that is under way, or else the next one, return empty, even if there are records. Any number
-    /// of calls before that count as one.
+    /// Has the poll under way, or else the next one, return empty.
+    ///
+    /// It does so even if there are records. Any number of calls before that count as one.
     pub fn wake(&self) {
         self.0.ring(WAKEUP);
     }

@@ -47,7 +47,9 @@ impl DiskDir {
         Ok(Arc::new(Self::at(path.as_ref().to_owned())?))
     }
 
-    /// Opens the directory at `path`; creates it, and what is missing above it, for its owner alone.
+    /// Opens the directory at `path`, or creates it for its owner alone.
+    ///
+    /// What is missing above it is created too.
     ///
     /// The new names survive a power cut.
     ///

@@ -42,14 +42,18 @@ impl MemoryDisk {
         Self::with_budget(u64::MAX)
     }
 
-    /// An empty disk with room for `bytes`, counted in pages of 4 KiB; names cost nothing.
+    /// An empty disk with room for `bytes`, counted in pages of 4 KiB.
+    ///
+    /// Names cost nothing.
     #[must_use]
     pub fn with_budget(bytes: u64) -> Self {
         let space = Arc::new(Space { budget: bytes, used: AtomicU64::new(0) });
         Self { root: Arc::new(Folder::new(PathBuf::from("memory:"), space)) }
     }
 
-    /// Bytes that files take now, counted as by [`MemoryDisk::with_budget`]; removed ones as long as they are open.
+    /// Bytes that files take now, counted as by [`MemoryDisk::with_budget`].
+    ///
+    /// Removed ones count as long as they are open.
     #[must_use]
     pub fn used_bytes(&self) -> u64 {
         self.root.space.used.load(Ordering::Relaxed)

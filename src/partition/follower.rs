@@ -144,8 +144,9 @@ impl Follower {
         }
     }
 
-    /// The first record with a timestamp at or after `time` that a reader at `level` can see now; see
-    /// [`crate::Partition::offset_for_time`]. Blocks.
+    /// The first record at or after `time` that a reader at `level` can see now.
+    ///
+    /// See [`crate::Partition::offset_for_time`]. Blocks.
     ///
     /// # Errors
     /// As [`Follower::refresh`].
@@ -154,8 +155,10 @@ impl Follower {
         self.source.offset_for_time(level, time)
     }
 
-    /// Reads all of it and compares it with its checksums and with what the manifest says, as
-    /// [`crate::Partition::verify`] does, and what lies behind the end as an open would. Writes nothing. Blocks.
+    /// Reads all of it, and judges it as an open would. Writes nothing. Blocks.
+    ///
+    /// It is compared with its checksums and with what the manifest says, as [`crate::Partition::verify`] does,
+    /// and what lies behind the end is looked at, too.
     ///
     /// # Errors
     /// `Unsupported` when some of it was written by a newer version; `Io` when a read fails. Damage is not an

@@ -138,8 +138,9 @@ impl Partition {
         self.writable().and_then(appended).unwrap_or_else(Pending::failed)
     }
 
-    /// Appends records as one atomic batch if the log ends at `expected`, which becomes the offset of the
-    /// first of them.
+    /// Appends records as one atomic batch if the log ends at `expected`.
+    ///
+    /// That becomes the offset of the first of them.
     ///
     /// # Errors
     /// `Conflict` when the log ends elsewhere; nothing was stored. Else as [`Partition::append`].
@@ -154,7 +155,9 @@ impl Partition {
         self.writable().and_then(appended).unwrap_or_else(Pending::failed)
     }
 
-    /// Appends a batch as it is, with its offsets, timestamps and leader epoch: the way of a replica.
+    /// Appends a batch as it is: the way of a replica.
+    ///
+    /// Its offsets, timestamps and leader epoch stay.
     ///
     /// # Errors
     /// - `Conflict`: the batch does not begin where the log ends.
@@ -210,7 +213,9 @@ impl Partition {
         Ok(Pending::until(self.shared().clone(), goal, ()))
     }
 
-    /// Reads from the record at `from`, or the next one there is, to the end of what the read level allows.
+    /// Reads from the record at `from`, or the next one there is.
+    ///
+    /// It goes to the end of what the read level allows.
     ///
     /// The iterator's items are runs of verified records. `from` may be the log end, where there is nothing
     /// yet; below the log start and beyond the end is `OutOfRange`.
@@ -277,8 +282,9 @@ impl Partition {
         Pending::until(self.shared().clone(), self.shared().written_goal(), ())
     }
 
-    /// The first record with a timestamp at or after `time` that the partition's read level allows to see.
-    /// Ties give the earliest offset. Cold segments are read: blocks.
+    /// The first record at or after `time` that the read level allows to see.
+    ///
+    /// It goes by the records' timestamps; ties give the earliest offset. Cold segments are read: blocks.
     ///
     /// # Errors
     /// `Corrupt` or `Io` when a segment cannot be read.
@@ -337,8 +343,10 @@ impl Partition {
         self.shared().reopen()
     }
 
-    /// Syncs all that is written, gives back what was reserved and releases the lock, for all clones. Later
-    /// calls that would change it say `Closed`; what it held may still be read, without the lock. Blocks.
+    /// Syncs all that is written and releases the lock, for all clones. Blocks.
+    ///
+    /// What was reserved is given back. Later calls that would change it say `Closed`; what it held may still be
+    /// read, without the lock.
     ///
     /// # Errors
     /// `Poisoned` or `Io` when not all that was written could be synced. It is closed nevertheless.
@@ -347,8 +355,9 @@ impl Partition {
         self.writable()?.close()
     }
 
-    /// Reads all of it and compares it with its checksums and with what the manifest says. Changes nothing.
-    /// Blocks.
+    /// Reads all of it and compares it with its checksums. Changes nothing. Blocks.
+    ///
+    /// It is compared with what the manifest says, too.
     ///
     /// # Errors
     /// `Io` when a read fails. Damage is not an error: the report lists it.
@@ -374,7 +383,9 @@ impl Partition {
         self.shared().log_end()
     }
 
-    /// Its segments in the order of the log, the last being the one that is appended to.
+    /// Its segments in the order of the log.
+    ///
+    /// The last is the one that is appended to.
     #[must_use]
     pub fn segments(&self) -> Vec<Arc<Segment>> {
         self.shared().view().segments.clone()

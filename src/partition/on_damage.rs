@@ -38,8 +38,9 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnDamage {
-    /// Damage to acknowledged history that recovery meets refuses the open with `Corrupt`, and nothing is changed.
-    /// What a reader meets later is that reader's error.
+    /// Damage to acknowledged history that recovery meets refuses the open with `Corrupt`.
+    ///
+    /// Nothing is changed. What a reader meets later is that reader's error.
     #[default]
     Refuse,
     /// The open reads the whole log. Where that finds damage, every batch that is still good is copied into new

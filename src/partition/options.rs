@@ -19,7 +19,9 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Durability {
-    /// The record is in the page cache: it survives the death of the process, not a power cut.
+    /// The record is in the page cache.
+    ///
+    /// It survives the death of the process, not a power cut.
     Written,
     /// The record is synced: it survives a power cut.
     #[doc(alias = "flush.messages")]
@@ -54,9 +56,11 @@ pub enum Retention {
     Forever,
     /// A segment is deleted this long after its last append.
     Age(Duration),
-    /// A segment is deleted while the rest of the log is still at least this many bytes.
+    /// A segment is deleted while the rest still has at least this many bytes.
     Bytes(u64),
-    /// A segment is deleted for either reason: this long after its last append, or with this many bytes left.
+    /// A segment is deleted for either reason.
+    ///
+    /// This long after its last append, or with at least this many bytes left.
     AgeOrBytes(Duration, u64),
 }
 
@@ -76,7 +80,9 @@ pub enum TimestampSource {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WriteMode {
-    /// Through a map where that is known to be safe (64-bit Linux on ext4, XFS and tmpfs), else by `Pwrite`.
+    /// Through a map where that is known to be safe, else by `Pwrite`.
+    ///
+    /// It is on 64-bit Linux with ext4, XFS or tmpfs.
     #[default]
     Automatic,
     /// By system calls alone. Slower for small appends; a failing device is an error and not a signal, if what is
@@ -215,8 +221,9 @@ impl PartitionOptions {
         self
     }
 
-    /// Age, by the wall clock, at which a segment that holds records is left for a new one at the next
-    /// append. Default 7 days; at least 1 second.
+    /// Age at which a segment that holds records is left for a new one.
+    ///
+    /// By the wall clock, and at the next append. Default 7 days; at least 1 second.
     #[doc(alias = "segment.ms")]
     #[must_use]
     pub fn segment_age_max(mut self, age: Duration) -> Self {
@@ -239,9 +246,11 @@ impl PartitionOptions {
         self
     }
 
-    /// Most bytes of disk the partition may take: a hard cap that counts what is reserved ahead, indexes, and
-    /// deleted segments that readers still hold. Default no cap; at least four segments. At the cap the oldest
-    /// segments go first if the retention permits any deletion, else appends fail with `NoSpace`.
+    /// Most bytes of disk the partition may take. Default no cap; at least four segments.
+    ///
+    /// It is a hard cap that counts what is reserved ahead, indexes, and deleted segments that readers still
+    /// hold. At the cap the oldest segments go first if the retention permits any deletion, else appends fail
+    /// with `NoSpace`.
     #[must_use]
     pub fn disk_bytes_max(mut self, bytes: u64) -> Self {
         self.disk_bytes_max = bytes;
@@ -310,15 +319,19 @@ impl PartitionOptions {
         self
     }
 
-    /// Draws salts and identities from this seed instead of the operating system, so that a simulation can
-    /// be repeated. Two partitions that share a seed share their salts: never use it for data to keep.
+    /// Draws salts and identities from this seed, so that a simulation can be repeated.
+    ///
+    /// Default: from the operating system. Two partitions that share a seed share their salts: never use it for
+    /// data to keep.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.entropy = Arc::new(Entropy::seeded(seed));
         self
     }
 
-    /// Opens the partition in the directory at `path`, which is created if it does not exist. Blocks.
+    /// Opens the partition in the directory at `path`, or creates it there. Blocks.
+    ///
+    /// The directory is created if it does not exist.
     ///
     /// # Errors
     /// - `InvalidInput`: an option is outside its bounds, or the directory holds another topic's partition.

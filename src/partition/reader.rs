@@ -26,7 +26,9 @@ const ATTEMPTS_MAX: usize = 16;
 /// The first bytes of a chunk that is read to look for something.
 pub(super) const PROBE_LEN: usize = 8 << 10;
 
-/// Goes through a partition's records in order, from an offset to the end of what it may see.
+/// Goes through a partition's records in order, to the end it may see.
+///
+/// It begins at any offset.
 ///
 /// An iterator of [`Records`], some batches at a time. It ends at the end of the log as that is then; asked
 /// again later, it goes on with what has come meanwhile. See [`crate::Partition::read`].
@@ -115,7 +117,9 @@ impl Reader {
         self
     }
 
-    /// The offset of the next record it will return, or a smaller one where offsets have gaps.
+    /// The offset of the next record it will return.
+    ///
+    /// Or a smaller one where offsets have gaps.
     #[must_use]
     pub fn position(&self) -> Offset {
         self.cursor.next

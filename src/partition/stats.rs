@@ -21,8 +21,9 @@ pub struct PartitionStats {
     pub segment_count: usize,
     /// Bytes of log, segment headers included.
     pub log_bytes: u64,
-    /// Most bytes of disk it takes: log, reserve, indexes, manifest, directory, and deleted segments that
-    /// readers hold.
+    /// Most bytes of disk it takes.
+    ///
+    /// That is log, reserve, indexes, manifest, directory, and deleted segments that readers hold.
     pub disk_bytes: u64,
     /// Bytes of deleted segments that readers hold.
     pub pinned_bytes: u64,

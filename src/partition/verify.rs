@@ -31,13 +31,18 @@ pub struct VerifyReport {
     pub good_offsets: u64,
     /// What is not good, in the order of the log.
     pub damage: Vec<DamagedPlace>,
-    /// Why an open would be refused; empty when it would not, and of a partition that is open.
+    /// Why an open would be refused; empty when it would not.
+    ///
+    /// Empty also of a partition that is open.
     pub refusal: String,
-    /// What is wrong with one of the manifest's two slots, the other being good: empty when nothing is. The next
-    /// open for writing mends it.
+    /// What is wrong with one of the manifest's two slots; empty when nothing is.
+    ///
+    /// The other one is good, and the next open for writing mends it.
     pub manifest_damage: String,
-    /// Bytes behind the end that are no whole batches: what a process that died was writing, or one that lives is
-    /// writing now. The next open for writing keeps them aside.
+    /// Bytes behind the end that are no whole batches.
+    ///
+    /// What a process that died was writing, or one that lives is writing now. The next open for writing keeps
+    /// them aside.
     pub torn: Vec<TornBytes>,
     /// Index files that are of no use, for whatever reason. They are made anew when they are needed.
     pub bad_indexes: Vec<PathBuf>,

@@ -104,9 +104,10 @@ impl Producer {
         self.handle.0.send(target.into(), &record, Manner::MayBlock)
     }
 
-    /// The same without ever blocking: the record is staged, and written by the broker's second thread, or by
-    /// whoever is just appending to that partition. With [`Maintenance::Manual`] it is left to
-    /// [`Broker::maintain`], [`Producer::flush`] or whoever waits.
+    /// The same without ever blocking: the record is staged.
+    ///
+    /// It is written by the broker's second thread, or by whoever is just appending to that partition. With
+    /// [`Maintenance::Manual`] it is left to [`Broker::maintain`], [`Producer::flush`] or whoever waits.
     ///
     /// # Errors
     /// As [`Producer::send`]; `BufferFull` at once, after which room is made in the background.
@@ -131,8 +132,10 @@ impl Producer {
         self.handle.0.flush()
     }
 
-    /// Writes all that is staged, waits until it has reached the producer's durability, and closes it for all
-    /// clones. Sends say `Closed` from then on, also those that were waiting for room. Blocks.
+    /// Writes all that is staged, waits for it, and closes, for all clones. Blocks.
+    ///
+    /// It waits until all has reached the producer's durability. Sends say `Closed` from then on, also those that
+    /// were waiting for room.
     ///
     /// # Errors
     /// As [`Producer::flush`]. It is closed nevertheless.

@@ -43,7 +43,9 @@ impl RecordMetadata {
         self.offset
     }
 
-    /// Its timestamp: its own, the moment it was sent, or, where the topic says so, when it was appended.
+    /// Its timestamp: its own, or the moment it was sent.
+    ///
+    /// Where the topic says so, it is the moment it was appended.
     #[must_use]
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp

@@ -19,7 +19,9 @@ pub enum SendDurability {
     /// When the record is staged, in this process: a kill may lose it. Its offset is not known then. If it cannot
     /// be written, only the next flush says so.
     Buffered,
-    /// When it is in the page cache: it survives the death of the process, not a power cut.
+    /// When it is in the page cache.
+    ///
+    /// It survives the death of the process then, not a power cut.
     Written,
     /// When it is synced: it survives a power cut.
     Durable,

@@ -2,7 +2,9 @@
 
 use crate::{Topic, TopicPartition};
 
-/// Where to send a record: a topic, by handle or by name, and perhaps which of its partitions.
+/// Where to send a record: a topic, and perhaps which of its partitions.
+///
+/// The topic is named by a handle or by its name.
 ///
 /// A [`Topic`] is found faster than a name. Where no partition is named, the producer's partitioner chooses.
 ///

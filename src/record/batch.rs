@@ -16,7 +16,9 @@ use std::sync::Arc;
 /// Why reading a batch's header cannot fail.
 const VERIFIED: &str = "a batch's header was written or verified by us";
 
-/// Records that are stored together or not at all, in the bytes they are stored in.
+/// Records that are stored together or not at all.
+///
+/// It holds the bytes that they are stored in.
 ///
 /// ```
 /// use annals::{Batch, BatchLimits, Offset, Record, Timestamp};
@@ -152,7 +154,7 @@ impl Batch {
         u64::from(self.u32_at(at::LAST_OFFSET_DELTA)) + 1
     }
 
-    /// The term of office of the leader that stored it; 0 where there are no leaders.
+    /// The term of office of the leader that stored it; 0 without leaders.
     #[must_use]
     pub fn leader_epoch(&self) -> u32 {
         self.u32_at(at::LEADER_EPOCH)

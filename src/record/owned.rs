@@ -7,7 +7,9 @@ use crate::{Offset, Timestamp};
 use std::fmt;
 use std::sync::Arc;
 
-/// A stored record that shares the buffer it was read into: it may be kept and sent to other threads.
+/// A stored record that may be kept and sent to other threads.
+///
+/// It shares the buffer it was read into.
 ///
 /// It keeps the whole buffer in memory, as large as the read that brought it. As a slice it is its value.
 #[derive(Clone)]
@@ -35,7 +37,7 @@ impl OwnedRecord {
         self.fields.timestamp
     }
 
-    /// The term of office of the leader that stored it; 0 where there are no leaders.
+    /// The term of office of the leader that stored it; 0 without leaders.
     #[must_use]
     pub const fn leader_epoch(&self) -> u32 {
         self.fields.leader_epoch

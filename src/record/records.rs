@@ -104,14 +104,18 @@ impl Records {
         self.base_offset
     }
 
-    /// Where to read on: the offset after the last batch's last, which may be above that of the last record.
+    /// Where to read on: the offset after the last batch's last.
+    ///
+    /// It may be above that of the last record.
     #[must_use]
     pub const fn next_offset(&self) -> Offset {
         self.next_offset
     }
 
-    /// The whole batches that were read, as they are stored: from the first that reaches the offset asked
-    /// for, each but the last padded to a multiple of 8 bytes. Batches without records are among them.
+    /// The whole batches that were read, as they are stored.
+    ///
+    /// From the first that reaches the offset asked for, each but the last padded to a multiple of 8 bytes.
+    /// Batches without records are among them.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.buffer.get(self.batches_at..self.walk.end).unwrap_or_default()

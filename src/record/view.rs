@@ -28,7 +28,7 @@ impl<'a> RecordRef<'a> {
         self.timestamp
     }
 
-    /// The term of office of the leader that stored it; 0 where there are no leaders.
+    /// The term of office of the leader that stored it; 0 without leaders.
     #[must_use]
     pub const fn leader_epoch(&self) -> u32 {
         self.leader_epoch

@@ -132,7 +132,9 @@ impl Segment {
         self.seal.get().map(|seal| seal.end_offset)
     }
 
-    /// Bytes from the beginning of the file to the end of its last batch, header included.
+    /// Bytes from the beginning of the file to the end of its last batch.
+    ///
+    /// The header is included.
     #[must_use]
     pub fn len_bytes(&self) -> u64 {
         self.written.get()
@@ -161,8 +163,10 @@ impl Segment {
         self.dir.path().join(&*self.name.lock())
     }
 
-    /// Reads raw bytes of the file from `position` on, header and batches as they lie, to replicate or back
-    /// up a whole segment. Returns how many were read; 0 at the end of what is written.
+    /// Reads raw bytes of the file from `position` on, header and batches as they lie.
+    ///
+    /// It is for replicating or backing up a whole segment. Returns how many were read; 0 at the end of what is
+    /// written.
     ///
     /// # Errors
     /// `Io` when the read fails; `OutOfRange` when the segment was deleted and its file is not open any more.

@@ -133,8 +133,9 @@ impl<T> Pending<T> {
         Ok(done.expect("a wait without a deadline does not run out of time"))
     }
 
-    /// Blocks until the work is done, at most `limit`; `None` when the time is up first. Then whether the
-    /// work will succeed is unknown: it goes on.
+    /// Blocks until the work is done, at most `limit`.
+    ///
+    /// `None` when the time is up first. Then whether the work will succeed is unknown: it goes on.
     ///
     /// # Errors
     /// Those of the work itself; `InvalidInput` when the result was taken already.

@@ -18,7 +18,9 @@ impl Publisher {
         Self(Published(Arc::new(AtomicU64::new(start))))
     }
 
-    /// Moves the end to `end`: what was written before this call is seen by whoever reads the new end.
+    /// Moves the end to `end`.
+    ///
+    /// What was written before this call is seen by whoever reads the new end.
     ///
     /// # Panics
     /// If the end would go back.

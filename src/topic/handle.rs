@@ -158,7 +158,9 @@ impl Topic {
         self.0.name.to_arc()
     }
 
-    /// Whether it is one that the broker keeps for itself: users read it, and neither write nor delete it.
+    /// Whether it is one that the broker keeps for itself.
+    ///
+    /// Users read it, and neither write nor delete it.
     #[must_use]
     pub fn is_internal(&self) -> bool {
         self.0.name.is_internal()

@@ -31,14 +31,16 @@ pub enum KeyHash {
     #[doc(alias = "murmur2_random")]
     #[default]
     Murmur2,
-    /// That of librdkafka and the clients that stand on it, unless they are told otherwise: CRC-32.
+    /// CRC-32: that of librdkafka and the clients that stand on it.
+    ///
+    /// Unless they are told otherwise.
     #[doc(alias = "consistent")]
     #[doc(alias = "consistent_random")]
     Crc32,
 }
 
 impl KeyHash {
-    /// The partition, of `partition_count`, that records with this key go to; 0 when there are none.
+    /// The partition, of `partition_count`, of records with this key; 0 when there are none.
     ///
     /// The empty key has a hash as any other. (librdkafka's `consistent_random` treats it as no key.)
     #[must_use]

@@ -7,7 +7,9 @@ use std::time::Duration;
 /// Most partitions that a topic can have.
 pub(crate) const PARTITIONS_MAX: u32 = 100_000;
 
-/// What a topic is to be: what is named here is set, all else is left as it is.
+/// What a topic is to be.
+///
+/// What is named here is set, all else is left as it is.
 ///
 /// Options are kept in the catalog, so they survive reopening, and they hold for all partitions of the topic.
 ///

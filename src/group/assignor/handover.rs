@@ -5,7 +5,9 @@ use super::{Assignment, GroupSubscription};
 use crate::TopicPartition;
 use std::sync::Arc;
 
-/// What of an assignment can be given out now, and what has to wait for its old owner.
+/// What of an assignment can be given out now, and what has to wait.
+///
+/// What waits is still to be given up by its old owner.
 ///
 /// A cooperative rebalance stops nobody's work but on what moves. So a partition that another member still
 /// claims is withheld in this generation; that member sees that it is not to keep it, gives it up and joins
@@ -39,7 +41,9 @@ pub struct Handover {
 }
 
 impl Assignment {
-    /// What of it can be given out now to the members of this group, and what has to wait.
+    /// What of it can be given out to the members of this group now.
+    ///
+    /// It says as well what has to wait.
     ///
     /// A partition is withheld when any other member claims to own it, unless the member that is to get it is
     /// its true owner: the one whose claim is of the latest generation, and the only one of that.

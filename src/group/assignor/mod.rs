@@ -98,9 +98,12 @@ pub trait Assignor: Send + Sync + fmt::Debug {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RebalanceProtocol {
-    /// Every member gives up all its partitions before any is given out anew, as Kafka's clients do it. Members in
-    /// this process give up only what moves, whatever the protocol.
+    /// Every member gives up all its partitions before any is given out anew.
+    ///
+    /// So Kafka's clients do it. Members in this process give up only what moves, whatever the protocol.
     Eager,
-    /// Members keep what stays theirs and give up what moves, which its new owner gets one generation later.
+    /// Members keep what stays theirs and give up what moves.
+    ///
+    /// Its new owner gets that one generation later.
     Cooperative,
 }

@@ -110,7 +110,9 @@ impl GroupSubscription {
         Self::default()
     }
 
-    /// The same with a topic of so many partitions, in place of any of its name.
+    /// The same with a topic of so many partitions.
+    ///
+    /// It takes the place of any of its name.
     #[must_use]
     pub fn with_topic(mut self, name: impl Into<Arc<str>>, partition_count: u32) -> Self {
         self.topics.insert(name.into(), partition_count);
@@ -146,8 +148,10 @@ impl GroupSubscription {
         self.members.get(id)
     }
 
-    /// The members in the order in which Kafka serves them: static ones by instance id, then the others by id.
-    /// So a static member that comes back under a new member id is served as before.
+    /// The members in the order in which Kafka serves them.
+    ///
+    /// Static ones by instance id, then the others by id. So a static member that comes back under a new member
+    /// id is served as before.
     #[must_use]
     pub fn members_in_order(&self) -> Vec<(&Arc<str>, &Subscription)> {
         let mut members: Vec<_> = self.members.iter().collect();

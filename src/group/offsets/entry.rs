@@ -10,7 +10,9 @@ use std::sync::Arc;
 pub struct CommittedOffset {
     /// The next offset to read.
     pub offset: Offset,
-    /// The leader epoch of the record before it, as the consumer knew it; 0 without leaders.
+    /// The leader epoch of the record before it; 0 without leaders.
+    ///
+    /// As the consumer knew it.
     pub leader_epoch: u32,
     /// What the consumer wished to keep beside it.
     pub metadata: Arc<str>,

@@ -14,10 +14,14 @@ pub enum Fate {
     Lost,
     /// It is as it was written last.
     Kept,
-    /// A sector holds what it held before it was overwritten once more; anything else is kept.
+    /// A sector holds what it held before it was overwritten once more.
+    ///
+    /// Anything else is kept.
     Version(usize),
-    /// A sector's first `at` bytes are of the version `head`, the others of the version `tail`. A length moves
-    /// by `at` bytes at most. A name is kept.
+    /// A sector begins with bytes of one version and ends with those of another.
+    ///
+    /// The first `at` bytes are of the version `head`, the others of the version `tail`. A length moves by `at`
+    /// bytes at most. A name is kept.
     Torn {
         /// How many bytes come from `head`.
         at: usize,
@@ -26,8 +30,9 @@ pub enum Fate {
         /// The version behind.
         tail: usize,
     },
-    /// A sector's bytes beyond the durable length are noise of this seed; below, they are lost. Anything else
-    /// is kept.
+    /// A sector's bytes beyond the durable length are noise of this seed.
+    ///
+    /// Below, they are lost. Anything else is kept.
     Garbage(u64),
 }
 

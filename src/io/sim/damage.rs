@@ -28,7 +28,9 @@ impl SimDisk {
         Ok(inner.state.file(find(&inner.state, path)?).live.to_vec())
     }
 
-    /// All bytes that a file has after a power cut that loses all it may, if its name survives.
+    /// All bytes that a file has after the worst power cut, if its name survives.
+    ///
+    /// That is one that loses all it may.
     ///
     /// # Errors
     /// `NotFound` when there is no such file.
@@ -37,7 +39,9 @@ impl SimDisk {
         Ok(inner.state.file(find(&inner.state, path)?).durable.to_vec())
     }
 
-    /// Replaces all bytes of a file; creates it, and the directories above it, if need be.
+    /// Replaces all bytes of a file.
+    ///
+    /// Creates it, and the directories above it, if need be.
     ///
     /// # Errors
     /// `NotADirectory` when a file stands where a directory is needed, or the other way round.
@@ -50,7 +54,9 @@ impl SimDisk {
         Ok(())
     }
 
-    /// Flips one bit of a file, counted from the lowest of byte 0; beyond the end nothing happens.
+    /// Flips one bit of a file, counted from the lowest of byte 0.
+    ///
+    /// Beyond the end nothing happens.
     ///
     /// # Errors
     /// `NotFound` when there is no such file.
@@ -81,7 +87,9 @@ impl SimDisk {
         self.damage(path, |content| content.set_len(len))
     }
 
-    /// Swaps two pages of 4 KiB; beyond the end there are zeros, which are not taken over.
+    /// Swaps two pages of 4 KiB.
+    ///
+    /// Beyond the end there are zeros, which are not taken over.
     ///
     /// # Errors
     /// `NotFound` when there is no such file.

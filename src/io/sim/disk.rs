@@ -73,7 +73,9 @@ impl SimDisk {
         self.lock().settings.maps = maps;
     }
 
-    /// Sets how many bytes of space there are, in pages of 4 KiB; every file and directory takes one more page.
+    /// Sets how many bytes of space there are, in pages of 4 KiB.
+    ///
+    /// Every file and directory takes one more page.
     ///
     /// A full disk refuses writes to new pages, allocations, new names and renames, and lets everything be
     /// removed. The default is no limit. May be below what is used.
@@ -101,8 +103,10 @@ impl SimDisk {
         self.lock().steps
     }
 
-    /// Cuts the disk off at step number `step` (counted from 0), of which it does the first `bytes` bytes if it
-    /// is a write and else nothing. From then on every operation fails, and stores do nothing.
+    /// Cuts the disk off at step number `step`, counted from 0.
+    ///
+    /// Of a write it does the first `bytes` bytes, of any other step nothing. From then on every operation fails,
+    /// and stores do nothing.
     pub fn cut_at(&self, step: u64, bytes: usize) {
         self.lock().cut = Some((step, bytes));
     }
@@ -112,7 +116,9 @@ impl SimDisk {
         self.lock().dead = true;
     }
 
-    /// Whether the disk is cut off: an acknowledgement that comes after that was never seen by anybody.
+    /// Whether the disk is cut off.
+    ///
+    /// An acknowledgement that comes after that was never seen by anybody.
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.lock().dead
@@ -139,8 +145,9 @@ impl SimDisk {
         Recording::new(start, inner.settings, steps)
     }
 
-    /// The disk as the next process finds it when this one is killed now: the cache is kept, dirty or clean,
-    /// and the locks are free. Faults, latency and counts are not handed on.
+    /// The disk as the next process finds it when this one is killed now.
+    ///
+    /// The cache is kept, dirty or clean, and the locks are free. Faults, latency and counts are not handed on.
     #[must_use]
     pub fn kill(&self) -> Self {
         let inner = self.lock();
@@ -153,7 +160,9 @@ impl SimDisk {
         Plan::new(&self.lock().state).keys().len()
     }
 
-    /// The disks that a power cut can leave now, as `cuts` chooses them, each different from the others.
+    /// The disks that a power cut can leave now, as `cuts` chooses them.
+    ///
+    /// Each is different from the others.
     #[must_use]
     pub fn power_cuts(&self, cuts: &PowerCuts) -> Images {
         let inner = self.lock();

@@ -13,7 +13,9 @@ pub enum Failure {
     NoSpace,
     /// A signal came (EINTR).
     Interrupted,
-    /// A read or a write does a part of its work: half of the bytes, at least one. No other operation can.
+    /// A read or a write does half of its bytes, at least one.
+    ///
+    /// No other operation can.
     Short,
 }
 

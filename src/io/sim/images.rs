@@ -42,7 +42,9 @@ pub struct PowerCuts {
 }
 
 impl PowerCuts {
-    /// All subsets up to 12 atoms and 64 samples above, and 8 more with torn sectors; the same for every `seed`.
+    /// All subsets up to 12 atoms, and 64 samples above.
+    ///
+    /// And 8 more with torn sectors; the same for every `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self { seed, exhaustive_max: 12, samples: 64, torn: 8, entries: EntryOrder::Prefix }
@@ -63,7 +65,9 @@ impl PowerCuts {
         self
     }
 
-    /// How many cuts with torn, older or garbage sectors are drawn on top of all subsets. Default 8.
+    /// How many cuts with torn, older or garbage sectors are drawn. Default 8.
+    ///
+    /// They come on top of all subsets.
     #[must_use]
     pub fn torn(mut self, count: usize) -> Self {
         self.torn = count;
@@ -78,7 +82,9 @@ impl PowerCuts {
     }
 }
 
-/// The disks that may be left by a power cut, each different from all before it. See [`SimDisk::power_cuts`].
+/// The disks that may be left by a power cut. See [`SimDisk::power_cuts`].
+///
+/// Each is different from all before it.
 #[derive(Debug)]
 pub struct Images {
     plan: Plan,

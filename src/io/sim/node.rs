@@ -24,7 +24,9 @@ pub(super) const ROOT: NodeId = NodeId(0);
 /// What happens to the page cache when a sync fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailedSync {
-    /// The cache keeps the new bytes, marked clean: reads show what is not on disk (ext4, XFS).
+    /// The cache keeps the new bytes, marked clean (ext4, XFS).
+    ///
+    /// Reads show what is not on disk.
     #[default]
     CacheKeeps,
     /// The cache goes back to what is on disk: reads show the old bytes (btrfs).

@@ -45,7 +45,9 @@ impl RecordedStep {
         &self.path
     }
 
-    /// How many bytes it writes: a crash can fall inside it after 1 to `bytes - 1` of them.
+    /// How many bytes it writes.
+    ///
+    /// A crash can fall inside it after 1 to `bytes - 1` of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.step.bytes()
@@ -128,7 +130,7 @@ impl Replay {
         true
     }
 
-    /// The disk as a process finds it that is started after the first one was killed here.
+    /// The disk as the next process finds it when the first was killed here.
     #[must_use]
     pub fn disk(&self) -> SimDisk {
         SimDisk::from_state(self.state.clone(), self.recording.settings)

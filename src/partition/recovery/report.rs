@@ -36,7 +36,7 @@ pub struct RecoveryReport {
     pub log_end_offset: Offset,
     /// Bytes of log that were read to find the end.
     pub scanned_bytes: u64,
-    /// Records that were written and not proved to be synced, and that were copied and synced now.
+    /// Records that were not proved to be synced, and were copied and synced now.
     pub copied_records: u64,
     /// Bytes behind the end that were not whole batches: cut off and kept aside.
     pub torn: Vec<TornBytes>,
@@ -59,11 +59,15 @@ pub enum RecoveryOutcome {
     /// All that is there was proved to be synced. No record was copied or cut off.
     #[default]
     Clean,
-    /// Good records followed that were not proved to be synced; they were copied, synced and kept.
+    /// Good records followed that were not proved to be synced.
+    ///
+    /// They were copied, synced and kept.
     Extended,
     /// The last write was cut off: what was torn lies aside.
     Torn,
-    /// Damage was met, and what was good was brought into new segments, as the options asked.
+    /// Damage was met, and what was good was kept, as the options asked.
+    ///
+    /// It was brought into new segments.
     Salvaged,
 }
 
