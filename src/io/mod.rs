@@ -46,9 +46,9 @@ use std::sync::Arc;
 /// components. Symbolic links are never followed.
 ///
 /// # Errors
-/// Every call that takes a name says `InvalidInput` for one that is no plain name. What has no room says `StorageFull`
-/// or `QuotaExceeded`, what may not be changed `PermissionDenied` or `ReadOnlyFilesystem`: the floors above go by these
-/// and by the kinds below, and take any other for a failure of the device.
+/// Every call that takes a name says `InvalidInput` for one that is no plain name. What has no room says
+/// `StorageFull` or `QuotaExceeded`, what may not be changed `PermissionDenied` or `ReadOnlyFilesystem`: the floors
+/// above go by these and by the kinds below, and take any other for a failure of the device.
 pub trait Dir: fmt::Debug + Send + Sync {
     /// Where it is, for messages.
     fn path(&self) -> &Path;
@@ -65,13 +65,17 @@ pub trait Dir: fmt::Debug + Send + Sync {
     /// `NotFound` when there is none; `InvalidInput` when it is not a regular file.
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>>;
 
-    /// Creates the empty file `name`, readable by its owner alone, and opens it for reading and writing.
+    /// Creates the empty file `name` and opens it for reading and writing.
+    ///
+    /// Its owner alone may read it.
     ///
     /// # Errors
     /// `AlreadyExists` when something of that name is there.
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>>;
 
-    /// Gives the file `from` the name `to`, replacing a file of that name in one step.
+    /// Gives the file `from` the name `to`.
+    ///
+    /// A file of that name is replaced in one step.
     ///
     /// # Errors
     /// `NotFound` when there is no `from`; `InvalidInput` when it is not a regular file.
@@ -107,12 +111,14 @@ pub trait Dir: fmt::Debug + Send + Sync {
     /// `NotFound` when there is none; `NotADirectory` when it is none; `DirectoryNotEmpty`.
     fn remove_dir(&self, name: &str) -> io::Result<()>;
 
-    /// Takes the exclusive lock on the file `name`, which is created if need be; none when another handle or
-    /// process holds it. Dropping the lock releases it, and so does the end of the process.
+    /// Takes the exclusive lock on the file `name`, which is created if need be.
+    ///
+    /// None when another handle or process holds it. Dropping the lock releases it, and so does the end of the
+    /// process.
     ///
     /// # Errors
-    /// `InvalidInput` when it is not a regular file; else that it cannot be made, opened or locked. That somebody holds
-    /// it is no error.
+    /// `InvalidInput` when it is not a regular file; else that it cannot be made, opened or locked. That somebody
+    /// holds it is no error.
     fn lock(&self, name: &str) -> io::Result<Option<Box<dyn Lock>>>;
 }
 
@@ -164,8 +170,9 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Where it was opened or created, for messages. A later rename does not change it.
     fn path(&self) -> &Path;
 
-    /// Reads into `buf` from byte `position` on; returns how many bytes were read, 0 at the end of the file.
-    /// May read less than was asked for, and may be interrupted: see [`read_full`].
+    /// Reads into `buf` from byte `position` on; returns how many bytes were read.
+    ///
+    /// 0 at the end of the file. May read less than was asked for, and may be interrupted: see [`read_full`].
     ///
     /// # Errors
     /// `Interrupted`, which is tried again; else that the device failed. The end of the file is no error.
@@ -175,8 +182,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// for, and may be interrupted: see [`write_all`].
     ///
     /// # Errors
-    /// `Interrupted`, which is tried again; `StorageFull` or `QuotaExceeded` when there is no room; else that the device
-    /// failed. Nothing was written then.
+    /// `Interrupted`, which is tried again; `StorageFull` or `QuotaExceeded` when there is no room; else that the
+    /// device failed. Nothing was written then.
     fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<usize>;
 
     /// The size, in bytes. Says nothing about how much of it was ever written.
@@ -191,16 +198,19 @@ pub trait File: fmt::Debug + Send + Sync {
     /// That the device failed.
     fn allocated_bytes(&self) -> io::Result<u64>;
 
-    /// Takes disk space for the bytes `from..to`; a file that is shorter than `to` grows to it, with zeros.
-    /// What is stored in the range stays. Where the file system cannot reserve space, the file grows and a
-    /// later write may still find the disk full.
+    /// Takes disk space for the bytes `from..to`.
+    ///
+    /// A file that is shorter than `to` grows to it, with zeros. What is stored in the range stays. Where the file
+    /// system cannot reserve space, the file grows and a later write may still find the disk full.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaExceeded` when there is no room. Some of the space may have been taken.
     fn allocate(&self, from: u64, to: u64) -> io::Result<()>;
 
-    /// Gives the disk space of the bytes `from..to` back; they read as zeros, and the size stays. Does
-    /// nothing where the file system cannot, and unless it is implemented: then the space stays taken.
+    /// Gives the disk space of the bytes `from..to` back.
+    ///
+    /// They read as zeros, and the size stays. Does nothing where the file system cannot, and unless it is
+    /// implemented: then the space stays taken.
     ///
     /// # Errors
     /// That the device failed. That it cannot be done is none.
@@ -209,17 +219,20 @@ pub trait File: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Makes the content, and as much of the size as is needed to read it, survive a power cut. Covers what
-    /// was stored through a map.
+    /// Makes the content survive a power cut.
+    ///
+    /// And as much of the size as is needed to read it. Covers what was stored through a map.
     ///
     /// # Errors
-    /// Whatever keeps it from it. Then what survives of all that was stored since the last sync is unknown, and a later
-    /// sync that succeeds says nothing about it.
+    /// Whatever keeps it from it. Then what survives of all that was stored since the last sync is unknown, and a
+    /// later sync that succeeds says nothing about it.
     fn sync(&self) -> io::Result<()>;
 
-    /// Maps the first `capacity` bytes, which may reach beyond the end of the file, for one writer and many
-    /// readers. Not offered unless it is implemented. The bytes up to `published` are what is in the file already. Nothing beyond them counts as
-    /// reserved, however long the file is: space that was given back leaves the length as it was.
+    /// Maps the first `capacity` bytes for one writer and many readers.
+    ///
+    /// They may reach beyond the end of the file. Not offered unless it is implemented. The bytes up to `published`
+    /// are what is in the file already. Nothing beyond them counts as reserved, however long the file is: space that
+    /// was given back leaves the length as it was.
     ///
     /// # Errors
     /// `Unsupported` where mapped stores are not safe or not offered: use `write_at`. `InvalidInput` unless
@@ -261,7 +274,9 @@ pub trait MapWriter: fmt::Debug + Send {
         self.publish(position + bytes.len() as u64);
     }
 
-    /// Moves the published end to `end`, after the bytes before it were stored or written by `write_at`.
+    /// Moves the published end to `end`.
+    ///
+    /// The bytes before it were stored or written by `write_at`.
     ///
     /// # Panics
     /// If the end would go back, or beyond what is reserved.
@@ -279,8 +294,10 @@ pub trait MapReader: fmt::Debug + Send + Sync {
     /// `UnexpectedEof` when the range reaches beyond the published end.
     fn read(&self, buf: &mut [u8], position: u64) -> io::Result<()>;
 
-    /// Reserves disk space up to byte `to` and makes its pages present, so that stores below it neither fail
-    /// nor wait. Does nothing for what is reserved already. Can run beside the writer's stores.
+    /// Reserves disk space up to byte `to` and makes its pages present.
+    ///
+    /// So stores below it neither fail nor wait. Does nothing for what is reserved already. Can run beside the
+    /// writer's stores.
     ///
     /// # Errors
     /// `StorageFull` when there is no room; what was reserved before stays. `InvalidInput` beyond the capacity.

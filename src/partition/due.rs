@@ -1,6 +1,6 @@
 //! What is due, and when the next thing will be.
 
-use super::options::Retention;
+use super::retention::Retention;
 use super::shared::Shared;
 use super::writer::UNSYNCED_BYTES_MAX;
 use super::writer::UNSYNCED_TIME_MAX;

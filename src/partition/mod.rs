@@ -63,12 +63,13 @@ pub(crate) use opening::Absence;
 pub(crate) use opening::take_lock;
 pub(crate) use options::check_sizes;
 pub use options::{
-    Durability, Maintenance, PartitionOptions, ReadLevel, ReadMode, Retention, TimestampSource, WriteMode,
+    Durability, Maintenance, PartitionOptions, ReadLevel, ReadMode, TimestampSource, WriteMode,
 };
 pub use reader::Reader;
 pub(crate) use recovery::refused_bytes;
 pub use recovery::{RecoveryOutcome, RecoveryReport, TornBytes};
 pub(crate) use removal::remove_partition;
+pub use retention::Retention;
 pub(crate) use retention::RetentionClock;
 pub(crate) use space::new_partition_bytes;
 pub use stats::PartitionStats;

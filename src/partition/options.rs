@@ -4,7 +4,7 @@ use super::account::Books;
 use super::entropy::Entropy;
 use super::on_damage::OnDamage;
 use super::opening::Absence;
-use super::retention::RetentionClock;
+use super::retention::{Retention, RetentionClock};
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
 use crate::segment::Shelf;
@@ -39,29 +39,6 @@ pub enum ReadLevel {
     /// Only what is synced. What such a reader saw is never lost.
     #[default]
     Durable,
-}
-
-/// How long records are kept. Only whole segments are deleted, oldest first.
-///
-/// Age is counted from a segment's last append. So a record may stay for up to
-/// [`segment_age_max`](PartitionOptions::segment_age_max), by default 7 days, longer than the age that is named here;
-/// lower both where that matters. The segment that is appended to goes by age as well, and never by bytes.
-#[doc(alias = "retention.ms")]
-#[doc(alias = "retention.bytes")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Retention {
-    /// Nothing is deleted.
-    #[default]
-    Forever,
-    /// A segment is deleted this long after its last append.
-    Age(Duration),
-    /// A segment is deleted while the rest still has at least this many bytes.
-    Bytes(u64),
-    /// A segment is deleted for either reason.
-    ///
-    /// This long after its last append, or with at least this many bytes left.
-    AgeOrBytes(Duration, u64),
 }
 
 /// Where a record's timestamp comes from.

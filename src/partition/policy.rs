@@ -1,6 +1,7 @@
 //! Those options that can change while the partition is open.
 
-use super::options::{Durability, PartitionOptions, ReadLevel, Retention, TimestampSource};
+use super::options::{Durability, PartitionOptions, ReadLevel, TimestampSource};
+use super::retention::Retention;
 use super::shared::Shared;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
 use std::fmt;

@@ -1,9 +1,31 @@
-//! Which segments the policy no longer wants: a pure rule, and the clock it goes by.
+//! How long records are kept: the policy, the pure rule which segments it no longer wants, and the clock it goes by.
 
-use super::options::Retention;
 use crate::Timestamp;
 use crate::sync::{Bug, planted};
 use std::time::Duration;
+
+/// How long records are kept. Only whole segments are deleted, oldest first.
+///
+/// Age is counted from a segment's last append. So a record may stay for up to
+/// [`segment_age_max`](crate::PartitionOptions::segment_age_max), by default 7 days, longer than the age that is named
+/// here; lower both where that matters. The segment that is appended to goes by age as well, and never by bytes.
+#[doc(alias = "retention.ms")]
+#[doc(alias = "retention.bytes")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Retention {
+    /// Nothing is deleted.
+    #[default]
+    Forever,
+    /// A segment is deleted this long after its last append.
+    Age(Duration),
+    /// A segment is deleted while the rest still has at least this many bytes.
+    Bytes(u64),
+    /// A segment is deleted for either reason.
+    ///
+    /// This long after its last append, or with at least this many bytes left.
+    AgeOrBytes(Duration, u64),
+}
 
 /// What the rule looks at in one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! How much disk the partition takes, and the cap on it.
 
 use super::manifest::SegmentState;
-use super::options::Retention;
+use super::retention::Retention;
 use super::shared::{Admin, Shared};
 use super::state::State;
 use super::writer::Writer;

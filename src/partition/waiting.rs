@@ -2,10 +2,61 @@
 
 use super::shared::Shared;
 use super::{Partition, ReadLevel};
-use crate::sync::{Deadline, Goal, Place, Progress, block_on};
+use crate::sync::{Deadline, Goal, Pending, Place, Progress, block_on};
 use crate::{Offset, Result};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
+
+impl Partition {
+    /// Work that is done when readers can see a record at `offset` or behind it.
+    ///
+    /// To wait for what comes next, pass [`Reader::position`](crate::Reader::position). What counts is the partition's
+    /// read level. Waiting takes no processor time, and is served even if nobody else syncs.
+    ///
+    /// ```
+    /// use annals::{Offset, Partition, Record};
+    ///
+    /// let log = Partition::options().open_in_memory()?;
+    /// let writer = std::thread::spawn({
+    ///     let log = log.clone();
+    ///     move || ["a", "b", "c"].map(|value| log.append([Record::new(value)]).wait().is_ok())
+    /// });
+    ///
+    /// // As `tail -f` does: reads to the end, and waits there for more.
+    /// let mut tail = log.read(Offset::ZERO);
+    /// let mut seen = Vec::new();
+    /// while seen.len() < 3 {
+    ///     for records in &mut tail {
+    ///         seen.extend(records?.iter().map(|record| record.value().to_vec()));
+    ///     }
+    ///     if seen.len() < 3 {
+    ///         log.wait_past(tail.position()).wait()?; // or .await
+    ///     }
+    /// }
+    /// assert_eq!(seen, [b"a", b"b", b"c"]);
+    /// # writer.join().expect("it only appends");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
+    ///
+    /// Nothing is written to a partition whose write or sync has failed: who waits for what is not written yet
+    /// goes on waiting, until somebody appends after [`Partition::reopen`], or the partition is closed.
+    ///
+    /// # Errors
+    /// `Closed` when the partition is closed meanwhile. Of a record that is written and waits for its sync:
+    /// `Io` when that failed, `Poisoned` when an earlier write or sync had.
+    #[must_use = "nobody waits until it is waited for"]
+    pub fn wait_past(&self, offset: Offset) -> Pending<()> {
+        self.wait_past_at(self.shared().policy.read_level(), offset)
+    }
+
+    /// The same for a reader at `level`.
+    #[must_use = "nobody waits until it is waited for"]
+    pub fn wait_past_at(&self, level: ReadLevel, offset: Offset) -> Pending<()> {
+        let until = EndPassed { shared: self.shared().clone(), level };
+        let goal = self.shared().commit.goal(offset.get().saturating_add(1));
+        Pending::until(Arc::new(until), goal, ())
+    }
+}
 
 /// Waits until the end that a reader at `level` sees has passed an offset.
 ///
