@@ -15,13 +15,8 @@ impl GroupName {
     /// # Errors
     /// `InvalidInput` when a group cannot have it.
     pub(crate) fn new(name: &str) -> Result<Self> {
-        match flaw_of_plain_name(name) {
-            None => Ok(Self(name.into())),
-            Some(flaw) => {
-                let shown: String = name.chars().take(NAME_LEN_MAX).collect();
-                Err(Error::new(ErrorKind::InvalidInput, format!("the group name {shown:?} {flaw}")))
-            }
-        }
+        check("group name", name)?;
+        Ok(Self(name.into()))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -31,6 +26,20 @@ impl GroupName {
     pub(crate) fn to_arc(&self) -> Arc<str> {
         self.0.clone()
     }
+}
+
+/// Checks the name of a static member, which is made as that of a group.
+///
+/// # Errors
+/// `InvalidInput` when a member cannot have it.
+pub(crate) fn check_instance_id(id: &str) -> Result<()> {
+    check("group instance id", id)
+}
+
+fn check(what: &str, name: &str) -> Result<()> {
+    let Some(flaw) = flaw_of_plain_name(name) else { return Ok(()) };
+    let shown: String = name.chars().take(NAME_LEN_MAX).collect();
+    Err(Error::new(ErrorKind::InvalidInput, format!("the {what} {shown:?} {flaw}")))
 }
 
 impl fmt::Display for GroupName {
@@ -53,5 +62,7 @@ mod tests {
                 "{bad:?}"
             );
         }
+        let bad = check_instance_id("till 1").expect_err("a blank");
+        assert!(bad.to_string().starts_with("the group instance id \"till 1\" "), "{bad}");
     }
 }

@@ -8,7 +8,7 @@ use crate::broker::core::Core;
 use crate::broker::group_member::{CommitPoint, GroupEvent, GroupMember, MemberOptions, Wanted};
 use crate::group::Generation;
 use crate::group::coordinator::{Changes, Coordinator, Newcomer, Refusal};
-use crate::group::name::GroupName;
+use crate::group::name::{GroupName, check_instance_id};
 use crate::group::offsets::{CommittedOffset, METADATA_LEN_MAX};
 use crate::sync::{Mutex, Ordering};
 use crate::{Durability, Error, ErrorKind, Partition, Pending, Result, TopicId, TopicPartition};
@@ -60,7 +60,7 @@ impl Core {
     pub(crate) fn join_group(self: &Arc<Self>, options: MemberOptions) -> Result<Member> {
         let name = GroupName::new(&options.group)?;
         if let Some(instance) = &options.instance_id {
-            GroupName::new(instance)?;
+            check_instance_id(instance)?;
         }
         if options.assignors.is_empty() {
             return Err(Error::new(ErrorKind::InvalidInput, "a member of a group needs an assignor"));

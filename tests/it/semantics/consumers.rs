@@ -629,6 +629,7 @@ fn options_that_contradict_each_other_are_refused() {
         consumer(),
         consumer().assign::<(&str, u32)>([]),
         shop.billing().assignors([]),
+        shop.billing().group_instance_id("till 1"),
         shop.billing().poll_interval_max(Duration::ZERO),
     ] {
         let error = refused.build().map(drop).expect_err("it is refused");
