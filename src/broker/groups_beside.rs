@@ -49,7 +49,7 @@ impl BrokerFollower {
         for topic in self.topics() {
             for number in 0..topic.partition_count {
                 let Some(committed) = ledger.committed(name.as_str(), topic.id, number) else { continue };
-                let log_end_offset = self.partition(&topic.name, number)?.log_end_offset();
+                let log_end_offset = Some(self.partition(&topic.name, number)?.log_end_offset());
                 let partition = TopicPartition::new(topic.name.as_str(), number);
                 let committed = Some(committed.clone());
                 partitions.push(GroupPartition { partition, committed, log_end_offset, member_id: None });

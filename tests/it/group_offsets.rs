@@ -100,6 +100,29 @@ fn a_group_whose_process_dies_is_empty_from_the_next_open_on() {
     assert_eq!(committed(&broker, "billing", "orders"), None);
 }
 
+/// A partition that cannot be opened has no lag: 0 would say that the group has read all of it.
+#[test]
+fn a_damaged_partition_has_no_lag() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let options = || Broker::options().clock(clock.clone()).maintenance(Maintenance::Manual);
+    let broker = options().open_in(disk.root()).expect("room");
+    fill(&broker, "orders");
+    broker
+        .reset_group_offsets("billing", [0, 1].map(|number| (place("orders", number), Offset::from(2))))
+        .expect("room");
+    assert_eq!(broker.describe_group("billing").expect("it is there").lag(), 6);
+    broker.close().expect("room");
+    disk.delete("orders/0/manifest").expect("it is there");
+
+    let broker = options().open_in(disk.root()).expect("the other partition serves");
+    let described = broker.describe_group("billing").expect("it is there");
+    let [damaged, well] = &*described.partitions else { panic!("two are committed: {described:?}") };
+    assert_eq!(damaged.committed.as_ref().map(|committed| committed.offset.get()), Some(2));
+    assert_eq!((damaged.log_end_offset, damaged.lag()), (None, None));
+    assert_eq!((well.log_end_offset, well.lag()), (Some(Offset::from(5)), Some(3)));
+    assert_eq!(described.lag(), 3, "it leaves out what is not known");
+}
+
 #[test]
 fn a_group_is_listed_described_reset_and_deleted() {
     let (disk, clock) = (MemoryDisk::new(), clock());

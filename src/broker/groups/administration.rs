@@ -159,7 +159,7 @@ impl Groups {
                 places.insert(TopicPartition::new(topic.name_arc(), number));
             }
         }
-        let mut ends: BTreeMap<Arc<str>, (TopicId, Vec<Offset>)> = BTreeMap::new();
+        let mut ends: BTreeMap<Arc<str>, (TopicId, Vec<Option<Offset>>)> = BTreeMap::new();
         for topic in topics.into_values() {
             if places.iter().any(|place| place.topic() == topic.name()) {
                 ends.insert(topic.name_arc(), (topic.id(), log_ends(&topic)));
@@ -170,7 +170,7 @@ impl Groups {
             let Some((id, ends)) = ends.get(place.topic()) else { continue };
             let committed = self.store.committed(group, *id, place.partition());
             let at = usize::try_from(place.partition()).unwrap_or(usize::MAX);
-            let log_end_offset = ends.get(at).copied().unwrap_or_default();
+            let log_end_offset = ends.get(at).copied().flatten();
             let member_id = holders.remove(&place);
             partitions.push(GroupPartition { partition: place, committed, log_end_offset, member_id });
         }
@@ -178,11 +178,11 @@ impl Groups {
     }
 }
 
-/// The ends of the logs of a topic, by partition, without opening any; 0 of one that cannot be opened.
-fn log_ends(topic: &Topic) -> Vec<Offset> {
+/// The ends of the logs of a topic, by partition, without opening any; none of one that cannot be opened.
+fn log_ends(topic: &Topic) -> Vec<Option<Offset>> {
     let end = |slot| match slot {
-        SlotStats::Open(stats) | SlotStats::Resting(stats) => stats.log_end_offset,
-        SlotStats::Refused(_) => Offset::ZERO,
+        SlotStats::Open(stats) | SlotStats::Resting(stats) => Some(stats.log_end_offset),
+        SlotStats::Refused(_) => None,
     };
     topic.slot_stats().into_iter().map(end).collect()
 }
