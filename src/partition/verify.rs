@@ -25,7 +25,7 @@ const LOOKS_MAX: usize = 50;
 pub struct VerifyReport {
     /// Bytes that were read and are good.
     pub good_bytes: u64,
-    /// Offsets (exclusive of gaps) in good batches.
+    /// Offsets that good batches reach over, gaps inside a segment included.
     pub good_offsets: u64,
     /// What is not good, in the order of the log.
     pub damage: Vec<DamagedPlace>,
@@ -114,7 +114,7 @@ pub(super) fn verify_beside(dir: &Arc<dyn Dir>) -> Result<VerifyReport> {
         segment,
         position,
         len: to.saturating_sub(position.to_u64()),
-        kept_in: PathBuf::new(),
+        kept_in: None,
     });
     let torn = torn.collect();
     let mut report = VerifyReport { refusal, manifest_damage, torn, lost, ..VerifyReport::default() };

@@ -48,7 +48,7 @@ pub enum RecoveryOutcome {
     Salvaged,
 }
 
-/// Bytes that recovery cut off.
+/// Bytes that recovery cut off, or would.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TornBytes {
@@ -58,6 +58,6 @@ pub struct TornBytes {
     pub position: Position,
     /// How many there were.
     pub len: u64,
-    /// Where they are now.
-    pub kept_in: PathBuf,
+    /// The file they were put aside in; none when nothing was moved, as in a [`VerifyReport`](crate::VerifyReport).
+    pub kept_in: Option<PathBuf>,
 }
