@@ -70,6 +70,7 @@ impl Consumer {
     ///   [`Topic::partition`](crate::Topic::partition).
     #[doc(alias = "commitSync")]
     #[doc(alias = "commitAsync")]
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit(&self) -> Pending<()> {
         let commit = |member: &Membership| member.commit(self.lanes.all_commit_points(), Durability::Durable);
         self.member().map(commit).unwrap_or_else(Pending::failed)
@@ -80,6 +81,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::commit`].
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_through(&self, record: &ConsumerRecord<'_>) -> Pending<()> {
         let read = record.offset();
         let point = CommitPoint {
@@ -97,6 +99,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::commit`]; `TooLarge` when metadata is.
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_offsets<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (P, O)>,

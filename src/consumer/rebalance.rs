@@ -93,6 +93,7 @@ impl PartitionsRevoked<'_> {
     ///
     /// # Errors
     /// As [`Consumer::commit`](crate::Consumer::commit).
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit(&self) -> Pending<()> {
         self.member.commit(self.lanes.commit_points(self.partitions), Durability::Durable)
     }
@@ -101,6 +102,7 @@ impl PartitionsRevoked<'_> {
     ///
     /// # Errors
     /// As [`Consumer::commit_offsets`](crate::Consumer::commit_offsets).
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_offsets<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (P, O)>,
