@@ -13,8 +13,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// use annals::{Offset, OffsetAndMetadata};
-/// let marked = OffsetAndMetadata::new(Offset::from(42)).metadata("checksum 7f");
-/// assert_eq!(marked, OffsetAndMetadata::from(Offset::from(42)).metadata("checksum 7f"));
+/// let marked = OffsetAndMetadata::new(Offset::from(42)).with_metadata("checksum 7f");
+/// assert_eq!((marked.offset().get(), marked.metadata()), (42, "checksum 7f"));
+/// assert_eq!(marked, OffsetAndMetadata::from(Offset::from(42)).with_metadata("checksum 7f"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetAndMetadata {
@@ -31,15 +32,34 @@ impl OffsetAndMetadata {
 
     /// Keeps this text beside it, at most 4,096 bytes.
     #[must_use]
-    pub fn metadata(mut self, metadata: impl Into<Arc<str>>) -> Self {
+    pub fn with_metadata(mut self, metadata: impl Into<Arc<str>>) -> Self {
         self.metadata = metadata.into();
         self
+    }
+
+    /// The offset, which is that of the next record to read.
+    #[must_use]
+    pub const fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// What is kept beside it; empty when nothing is.
+    #[must_use]
+    pub fn metadata(&self) -> &str {
+        &self.metadata
     }
 }
 
 impl From<Offset> for OffsetAndMetadata {
     fn from(offset: Offset) -> Self {
         Self::new(offset)
+    }
+}
+
+impl From<CommittedOffset> for OffsetAndMetadata {
+    /// The same offset and metadata, to be committed anew. The leader epoch and the time of the commit are not kept.
+    fn from(committed: CommittedOffset) -> Self {
+        Self { offset: committed.offset, metadata: committed.metadata }
     }
 }
 

@@ -65,7 +65,7 @@ fn member(broker: &Broker, group: &str) -> Consumer {
 
 /// Commits as much as a commit can be. It is not waited for.
 fn commit(member: &Consumer) -> annals::Pending<()> {
-    let marked = OffsetAndMetadata::new(Offset::from(1)).metadata("x".repeat(4_096));
+    let marked = OffsetAndMetadata::new(Offset::from(1)).with_metadata("x".repeat(4_096));
     member.commit_offsets([(("orders", 0), marked)])
 }
 

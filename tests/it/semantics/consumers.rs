@@ -221,7 +221,7 @@ fn a_position_comes_from_the_commit_and_not_from_what_the_handle_remembers() {
 
     // 0 is an offset, and is not none: `start_at` is for groups that have committed nothing.
     first
-        .commit_offsets([(("orders", 0), OffsetAndMetadata::new(Offset::ZERO).metadata("anew"))])
+        .commit_offsets([(("orders", 0), OffsetAndMetadata::new(Offset::ZERO).with_metadata("anew"))])
         .wait()
         .expect("its own");
     drop(first);
@@ -229,6 +229,9 @@ fn a_position_comes_from_the_commit_and_not_from_what_the_handle_remembers() {
     assert_eq!(latest.poll(Duration::ZERO).expect("nothing is wrong").len(), 10);
     let committed = latest.committed(("orders", 0)).expect("the topic is there").expect("it was committed");
     assert_eq!((committed.offset, &*committed.metadata), (Offset::ZERO, "anew"));
+    // What one group has committed, another takes over as it is.
+    let anew = OffsetAndMetadata::from(committed);
+    assert_eq!((anew.offset(), anew.metadata()), (Offset::ZERO, "anew"));
     let other = shop.broker.consumer().group("shipping").subscribe(["orders"]).start_at(StartAt::Latest);
     let mut other = other.build().expect("anybody may join");
     assert!(other.poll(Duration::ZERO).expect("nothing is wrong").is_empty());
