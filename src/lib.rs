@@ -119,13 +119,13 @@ pub use broker::{
 };
 pub use consumer::{
     Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OffsetAndMetadata,
-    OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance, Reset, StartAt, Wakeup,
+    OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance, Reset, Wakeup,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
-    PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, TimedOffset,
-    TimestampSource, TornBytes, VerifyReport, WriteMode,
+    PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, StartAt,
+    TimedOffset, TimestampSource, TornBytes, VerifyReport, WriteMode,
 };
 pub use producer::{
     OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,

@@ -20,12 +20,12 @@ impl BrokerFollower {
     /// Blocks.
     ///
     /// ```
-    /// use annals::{Broker, Offset, Record, TopicOptions, TopicPartition};
+    /// use annals::{Broker, Offset, Record, TopicOptions};
     /// # let data = std::env::temp_dir().join(format!("annals-doc-groups-beside-{}", std::process::id()));
     /// let broker = Broker::open(&data)?;
     /// let orders = broker.create_topic("orders", TopicOptions::new())?;
     /// orders.partition(0)?.append([Record::new("a"), Record::new("b")]).wait()?;
-    /// broker.reset_group_offsets("billing", [(TopicPartition::new("orders", 0), Offset::from(1))])?;
+    /// broker.reset_group_offsets("billing", [((&orders, 0), Offset::from(1))])?;
     ///
     /// let beside = Broker::open_read_only(&data)?; // in another process, most often
     /// assert_eq!(beside.groups()?, ["billing"]);

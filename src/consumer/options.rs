@@ -3,9 +3,9 @@
 use super::group_options::GroupOptions;
 use super::handle::Consumer;
 use super::limits::Limits;
-use super::start_at::{Reset, Resets, StartAt};
+use super::reset::{Reset, Resets};
 use crate::broker::backend::Backend;
-use crate::{Broker, ReadLevel, Result, TopicPartition};
+use crate::{Broker, ReadLevel, Result, StartAt, TopicPartition};
 use std::sync::Arc;
 
 /// The options of a consumer. See [`Broker::consumer`].

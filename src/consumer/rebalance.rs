@@ -2,9 +2,8 @@
 
 use super::commit::OffsetAndMetadata;
 use super::lanes::Lanes;
-use super::start_at::StartAt;
 use crate::broker::group_member::GroupMember;
-use crate::{Durability, Offset, Pending, Result, TopicPartition};
+use crate::{Durability, Offset, Pending, Result, StartAt, TopicPartition};
 use std::fmt;
 use std::sync::Arc;
 

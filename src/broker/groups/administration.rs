@@ -10,7 +10,7 @@ use crate::group::{
     Generation, GroupDescription, GroupListing, GroupPartition, GroupState, MemberDescription,
 };
 use crate::topic::SlotStats;
-use crate::{Durability, Error, ErrorKind, Offset, Result, Topic, TopicId, TopicPartition};
+use crate::{Durability, Error, ErrorKind, Offset, Result, StartAt, Topic, TopicId, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,18 +54,19 @@ impl Core {
     pub(in crate::broker) fn reset_group_offsets(
         self: &Arc<Self>,
         name: &str,
-        offsets: &[(TopicPartition, Offset)],
+        offsets: &[(TopicPartition, StartAt)],
     ) -> Result<()> {
         let name = GroupName::new(name)?;
         let groups = self.groups()?;
         let group = groups.group(&name, self)?;
         let timestamp = groups.wall_now();
         let mut commits = Vec::new();
-        for (place, offset) in offsets {
+        for (place, start) in offsets {
             let topic = self.topic(place.topic())?;
             let data = topic.partition(place.partition())?;
+            let offset = data.offset_at(*start)?;
             let (leader_epoch, metadata) = (0, Arc::from(""));
-            let committed = CommittedOffset { offset: *offset, leader_epoch, metadata, timestamp };
+            let committed = CommittedOffset { offset, leader_epoch, metadata, timestamp };
             commits.push(Commit { topic: topic.id(), partition: place.partition(), committed, data });
         }
         let committed = group.with(&groups, |coordinator, _| {
