@@ -91,8 +91,8 @@ impl Error {
         Self(Arc::new(Inner { kind, message, source, lost: None, place: None }))
     }
 
-    /// Records that were lost to damage, and that salvage has given up.
-    pub(crate) fn lost(range: Range<u64>) -> Self {
+    /// Records that were lost to damage, and that salvage has given up: those of these offsets.
+    pub(crate) fn of_lost_numbers(range: Range<u64>) -> Self {
         let message = format!("offsets {} to {} (exclusive) were lost to damage", range.start, range.end);
         let kind = ErrorKind::Corrupt;
         Self(Arc::new(Inner { kind, message, source: None, lost: Some(range), place: None }))
@@ -105,16 +105,14 @@ impl Error {
         Self::with_source(kind, format!("cannot {action} {}: {source}", path.display()), source)
     }
 
-    /// The offsets that were lost to damage, when that is what the error says. A reader that is asked again
-    /// goes on behind them.
-    #[must_use]
-    pub fn lost_range(&self) -> Option<Range<u64>> {
+    /// The offsets that were lost to damage, as numbers; as offsets they are known a floor above.
+    pub(crate) fn lost_numbers(&self) -> Option<Range<u64>> {
         self.0.lost.clone()
     }
 
     /// The same, said of one of many partitions.
     pub(crate) fn at_partition(&self, topic: &str, partition: u32) -> Self {
-        let (kind, lost) = (self.kind(), self.lost_range());
+        let (kind, lost) = (self.kind(), self.lost_numbers());
         let message = format!("{topic}-{partition}: {self}");
         let (source, place) = (Some(self.clone().into()), Some((topic.to_owned(), partition)));
         Self(Arc::new(Inner { kind, message, source, lost, place }))
