@@ -24,6 +24,7 @@ use std::sync::Arc;
 ///         Rebalance::Revoked(revoked) => drop(revoked.commit()),
 ///         // Others may have them already: undo what was not committed.
 ///         Rebalance::Lost(partitions) => println!("lost {partitions:?}"),
+///         _ => {}
 ///     })
 ///     .build()?;
 /// billing.poll(Duration::ZERO)?;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 /// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Rebalance<'a> {
     /// These are the member's from now on.
     Assigned(PartitionsAssigned<'a>),

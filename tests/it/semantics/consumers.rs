@@ -88,6 +88,7 @@ impl Heard {
             Rebalance::Assigned(assigned) => format!("assigned {}", numbers(assigned.partitions())),
             Rebalance::Revoked(revoked) => format!("revoked {}", numbers(revoked.partitions())),
             Rebalance::Lost(lost) => format!("lost {}", numbers(lost)),
+            other => panic!("nothing else is known: {other:?}"),
         };
         self.0.lock().expect("no listener panics").push(words);
     }
