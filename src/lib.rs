@@ -65,7 +65,7 @@
 //! - [`Follower`]: reading beside a writer, also from another process.
 //! - [`io`]: the disk behind two traits; [`io::SimDisk`] crash-tests your code as it does ours.
 //! - [`dump`]: what is in a file, part by part; [`Follower::verify`]: whether it is good.
-//! - [`mod@format`]: every byte on disk.
+//! - [`mod@format`]: every byte on disk; [`mod@durability`]: what survives which accident, and what recovery does.
 //!
 //! # What it is not
 //!
@@ -125,7 +125,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
     PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, StartAt,
-    TimedOffset, TimestampSource, TornBytes, VerifyReport, WriteMode,
+    TimedOffset, TimestampSource, TornBytes, VerifyReport, WriteMode, durability,
 };
 pub use producer::{
     OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,

@@ -75,3 +75,7 @@ pub use start_at::StartAt;
 pub use stats::PartitionStats;
 pub use verify::{DamagedPlace, VerifyReport};
 pub(crate) use waiting::Lookout;
+
+/// [format.md]: mod@crate::format
+#[doc = include_str!("../../docs/durability.md")]
+pub mod durability {}

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct RecoveryReport {
     /// How the partition was found.
     pub outcome: RecoveryOutcome,
-    /// The rows of the recovery table that were applied, in its order; see `docs/durability.md`. None of a
+    /// The rows of the [recovery table](mod@crate::durability#recovery) that were applied, in its order. None of a
     /// partition that was created.
     pub rows: Vec<u8>,
     /// Where the log ends now (exclusive).
