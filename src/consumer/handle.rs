@@ -324,12 +324,13 @@ fn join(
         Some(interval) => Some((interval, Alarm::new(&*backend, bell, GROUP)?)),
         None => None,
     };
+    let assignors = options.assignors_or_default();
     let member = backend.clone().join_group(MemberOptions {
         group: options.group,
         instance_id: options.instance_id,
         client_id: options.client_id,
         wanted,
-        assignors: options.assignors,
+        assignors,
         poll_interval: options.poll_interval_max,
         session_timeout: options.session_timeout,
     })?;

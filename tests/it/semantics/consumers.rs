@@ -2,6 +2,7 @@
 
 use super::START;
 use annals::clock::ManualClock;
+use annals::group::{Range, RoundRobin};
 use annals::io::{Fate, SimDisk};
 use annals::{
     Broker, Consumer, ConsumerOptions, Durability, ErrorKind, Maintenance, Offset, OffsetAndMetadata,
@@ -610,6 +611,20 @@ fn a_listener_may_seek_and_may_panic() {
     let poll = std::panic::AssertUnwindSafe(|| member.poll(Duration::ZERO));
     std::panic::catch_unwind(poll).expect_err("the listener panics");
     assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20, "it reads them again");
+}
+
+#[test]
+fn assignors_add_up_and_the_first_that_all_offer_is_used() {
+    let shop = Shop::open(1);
+    let used = || shop.broker.describe_group("billing").expect("it has members").assignor;
+    let mut first = shop.billing().assignor(Range).assignor(RoundRobin).build().expect("it may join");
+    first.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(used(), "range");
+    let _second = shop.billing().assignors([]).assignor(RoundRobin).build().expect("they have one in common");
+    first.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(used(), "roundrobin");
+    let default = shop.billing().build().map(drop).expect_err("it offers the default alone");
+    assert_eq!(default.kind(), ErrorKind::Conflict);
 }
 
 #[test]
