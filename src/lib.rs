@@ -118,8 +118,9 @@ pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
 };
 pub use consumer::{
-    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OffsetAndMetadata,
-    OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance, Reset, Wakeup,
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerRecordsIntoIter, ConsumerRecordsIter,
+    ConsumerStream, OffsetAndMetadata, OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance,
+    Reset, Wakeup,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
@@ -131,7 +132,9 @@ pub use producer::{
     OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,
     SendDurability, Target,
 };
-pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
+pub use record::{
+    Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, RecordsIntoIter, RecordsIter, format,
+};
 pub use segment::Segment;
 #[cfg(annals_planted)]
 #[doc(hidden)]
