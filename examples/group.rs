@@ -96,6 +96,7 @@ fn report(name: &str, event: &Rebalance<'_>) {
         Rebalance::Assigned(assigned) => println!("{name} gets {}", list(assigned.partitions())),
         Rebalance::Revoked(revoked) => println!("{name} gives up {}", list(revoked.partitions())),
         Rebalance::Lost(partitions) => println!("{name} has lost {}", list(partitions)),
+        _ => {}
     }
 }
 

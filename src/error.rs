@@ -14,6 +14,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed.
 ///
+/// Its `Display` is complete: it tells the causes as well. [`source`](std::error::Error::source) leads to them too, for
+/// who looks for one of a certain type; printing both says the same twice.
+///
 /// ```
 /// use annals::{Error, ErrorKind};
 /// let error = Error::new(ErrorKind::TooLarge, "record of 9 bytes: the limit is 8 bytes");
@@ -88,14 +91,14 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into(), source: None, lost: None, place: None }))
     }
 
-    /// The same with the error that caused it.
+    /// The same with the error that caused it. The message is to tell that, too.
     pub fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<Cause>) -> Self {
         let (message, source) = (message.into(), Some(source.into()));
         Self(Arc::new(Inner { kind, message, source, lost: None, place: None }))
     }
 
-    /// Records that were lost to damage, and that salvage has given up.
-    pub(crate) fn lost(range: Range<u64>) -> Self {
+    /// Records that were lost to damage, and that salvage has given up: those of these offsets.
+    pub(crate) fn of_lost_numbers(range: Range<u64>) -> Self {
         let message = format!("offsets {} to {} (exclusive) were lost to damage", range.start, range.end);
         let kind = ErrorKind::Corrupt;
         Self(Arc::new(Inner { kind, message, source: None, lost: Some(range), place: None }))
@@ -108,16 +111,14 @@ impl Error {
         Self::with_source(kind, format!("cannot {action} {}: {source}", path.display()), source)
     }
 
-    /// The offsets that were lost to damage, when that is what the error says. A reader that is asked again
-    /// goes on behind them.
-    #[must_use]
-    pub fn lost_range(&self) -> Option<Range<u64>> {
+    /// The offsets that were lost to damage, as numbers; as offsets they are known a floor above.
+    pub(crate) fn lost_numbers(&self) -> Option<Range<u64>> {
         self.0.lost.clone()
     }
 
     /// The same, said of one of many partitions.
     pub(crate) fn at_partition(&self, topic: &str, partition: u32) -> Self {
-        let (kind, lost) = (self.kind(), self.lost_range());
+        let (kind, lost) = (self.kind(), self.lost_numbers());
         let message = format!("{topic}-{partition}: {self}");
         let (source, place) = (Some(self.clone().into()), Some((topic.to_owned(), partition)));
         Self(Arc::new(Inner { kind, message, source, lost, place }))
@@ -186,5 +187,20 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::NoSpace);
         assert!(error.to_string().starts_with("cannot write 8 bytes at position 16 of a/b.log: "));
         assert!(error.source().expect("a cause was given").is::<std::io::Error>());
+    }
+
+    #[test]
+    fn an_error_goes_anywhere_and_tells_all_by_itself() {
+        fn anywhere<T: std::error::Error + Send + Sync + 'static>() {}
+        anywhere::<Error>();
+        let os = std::io::Error::other("the cable is out");
+        let error = Error::io("sync", Path::new("a.log"), os).at_partition("orders", 2);
+        let mut cause = error.source();
+        let mut count = 0;
+        while let Some(inner) = cause {
+            assert!(error.to_string().contains(&inner.to_string()), "{error} leaves out {inner}");
+            (cause, count) = (inner.source(), count + 1);
+        }
+        assert_eq!(count, 2);
     }
 }

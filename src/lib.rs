@@ -65,7 +65,7 @@
 //! - [`Follower`]: reading beside a writer, also from another process.
 //! - [`io`]: the disk behind two traits; [`io::SimDisk`] crash-tests your code as it does ours.
 //! - [`dump`]: what is in a file, part by part; [`Follower::verify`]: whether it is good.
-//! - [`mod@format`]: every byte on disk.
+//! - [`mod@format`]: every byte on disk; [`mod@durability`]: what survives which accident, and what recovery does.
 //!
 //! # What it is not
 //!
@@ -118,20 +118,23 @@ pub use broker::{
     Broker, BrokerFollower, BrokerOptions, BrokerReport, BrokerStats, OnRefusal, TopicDescription,
 };
 pub use consumer::{
-    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerStream, OffsetAndMetadata,
-    OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance, Reset, StartAt, Wakeup,
+    Consumer, ConsumerOptions, ConsumerRecord, ConsumerRecords, ConsumerRecordsIntoIter, ConsumerRecordsIter,
+    ConsumerStream, OffsetAndMetadata, OwnedConsumerRecord, PartitionsAssigned, PartitionsRevoked, Rebalance,
+    Reset, Wakeup,
 };
 pub use error::{Error, ErrorKind, Result};
 pub use partition::{
     Appended, DamagedPlace, Durability, Follower, Maintenance, OnDamage, Partition, PartitionOptions,
-    PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, TimedOffset,
-    TimestampSource, TornBytes, VerifyReport, WriteMode,
+    PartitionStats, ReadLevel, ReadMode, Reader, RecoveryOutcome, RecoveryReport, Retention, StartAt,
+    TimedOffset, TimestampSource, TornBytes, VerifyReport, WriteMode, durability,
 };
 pub use producer::{
     OnFullBuffer, Partitioner, Placement, Producer, ProducerOptions, Receipt, RecordMetadata, Routing,
     SendDurability, Target,
 };
-pub use record::{Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, format};
+pub use record::{
+    Batch, BatchLimits, Header, OwnedRecord, Record, RecordRef, Records, RecordsIntoIter, RecordsIter, format,
+};
 pub use segment::Segment;
 #[cfg(annals_planted)]
 #[doc(hidden)]

@@ -3,7 +3,10 @@
 //! An [`Offset`] counts records, a [`Position`] counts bytes in one file, a [`Timestamp`] counts
 //! milliseconds. They are types of their own so that no floor can hand one where another is meant.
 
+use crate::{Error, ErrorKind};
 use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The number of a record in its partition, counted from 0.
@@ -16,6 +19,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// let first = Offset::ZERO;
 /// assert_eq!(first.next(), Offset::new(1).unwrap());
 /// assert!(Offset::new(u64::MAX).is_none());
+/// assert_eq!("42".parse::<Offset>()?, Offset::from(42));
+/// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(u64);
@@ -84,15 +89,21 @@ impl From<u32> for Offset {
 }
 
 impl TryFrom<u64> for Offset {
-    type Error = crate::Error;
+    type Error = Error;
 
     fn try_from(number: u64) -> Result<Self, Self::Error> {
-        Self::new(number).ok_or_else(|| {
-            crate::Error::new(
-                crate::ErrorKind::InvalidInput,
-                format!("offset {number} is above the largest, {}", Self::MAX),
-            )
-        })
+        let refused = || invalid(format!("offset {number} is above the largest, {}", Self::MAX));
+        Self::new(number).ok_or_else(refused)
+    }
+}
+
+impl FromStr for Offset {
+    type Err = Error;
+
+    /// Reads what `Display` writes: digits alone.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = digits(text).and_then(|digits| digits.parse().ok()).and_then(Self::new);
+        number.ok_or_else(|| invalid(format!("{} is no offset: digits, up to {}", shown(text), Self::MAX)))
     }
 }
 
@@ -100,6 +111,37 @@ impl From<Offset> for u64 {
     fn from(offset: Offset) -> Self {
         offset.0
     }
+}
+
+impl Error {
+    /// A reader's answer where records were lost to damage, and where salvage has given them up.
+    pub(crate) fn lost(range: Range<Offset>) -> Self {
+        Self::of_lost_numbers(range.start.0..range.end.0)
+    }
+
+    /// The offsets that were lost to damage, when that is what the error says. A reader that is asked again
+    /// goes on behind them.
+    #[must_use]
+    pub fn lost_range(&self) -> Option<Range<Offset>> {
+        self.lost_numbers().map(|lost| Offset(lost.start)..Offset(lost.end))
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidInput, message)
+}
+
+/// `text` if it is digits alone: no sign, no blanks.
+pub(crate) fn digits(text: &str) -> Option<&str> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then_some(text)
+}
+
+/// How many characters of a text that was refused are repeated in the error.
+const SHOWN_MAX: usize = 300;
+
+/// What was refused, in quotes. It may come from anywhere, so no more of it is repeated than helps.
+pub(crate) fn shown(text: &str) -> String {
+    format!("{:?}", text.chars().take(SHOWN_MAX).collect::<String>())
 }
 
 /// A byte's place in one segment file. Segment files stay below 4 GiB.
@@ -158,10 +200,11 @@ impl fmt::Display for Position {
 }
 
 impl TryFrom<u64> for Position {
-    type Error = std::num::TryFromIntError;
+    type Error = Error;
 
     fn try_from(at: u64) -> Result<Self, Self::Error> {
-        u32::try_from(at).map(Self)
+        let refused = |_| invalid(format!("position {at} is above the largest, {}", u32::MAX));
+        u32::try_from(at).map(Self).map_err(refused)
     }
 }
 
@@ -238,6 +281,14 @@ impl fmt::Display for Timestamp {
 ///
 /// Segments carry it, so that a topic that is deleted and created anew under the same name never meets the
 /// data of the one before it.
+///
+/// ```
+/// use annals::TopicId;
+/// let id: TopicId = "123e4567-e89b-12d3-a456-426614174000".parse()?;
+/// assert_eq!(id.to_bytes()[..4], [0x12, 0x3e, 0x45, 0x67]);
+/// assert_eq!(id.to_string(), "123e4567-e89b-12d3-a456-426614174000");
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TopicId([u8; 16]);
 
@@ -266,6 +317,31 @@ impl fmt::Display for TopicId {
         }
         Ok(())
     }
+}
+
+impl FromStr for TopicId {
+    type Err = Error;
+
+    /// Reads what `Display` writes; letters may be large or small.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || invalid(format!("{} is no topic id: 8-4-4-4-12 hexadecimal digits", shown(text)));
+        let mut parts = text.split('-');
+        let mut bytes = Vec::with_capacity(16);
+        for len in [8, 4, 4, 4, 12] {
+            let part = parts.next().filter(|part| part.len() == len).ok_or_else(refused)?;
+            for pair in part.as_bytes().chunks(2) {
+                bytes.push(byte(pair).ok_or_else(refused)?);
+            }
+        }
+        let bytes: Option<[u8; 16]> = if parts.next().is_none() { bytes.try_into().ok() } else { None };
+        bytes.map(Self).ok_or_else(refused)
+    }
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn byte(pair: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+    u8::try_from(digit(0)? << 4 | digit(1)?).ok()
 }
 
 impl fmt::Debug for TopicId {
@@ -302,8 +378,53 @@ mod tests {
     }
 
     #[test]
-    fn a_topic_id_reads_as_a_uuid() {
+    fn a_topic_id_reads_as_a_uuid_and_is_read_from_one() {
         let id = TopicId::from_bytes([0x0f; 16]);
         assert_eq!(id.to_string(), "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f");
+        assert_eq!("0F0f0f0f-0f0f-0F0F-0f0f-0f0f0f0f0f0f".parse::<TopicId>().expect("it is one"), id);
+        for refused in [
+            "",
+            "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f",
+            "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f",
+            "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f-",
+            "0f0f0f-0f0f0f-0f0f-0f0f-0f0f0f0f0f0f",
+            "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f+f",
+            "0f0f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0g",
+            "\u{e4}f0f0f-0f0f-0f0f-0f0f-0f0f0f0f0f0f",
+        ] {
+            let error = refused.parse::<TopicId>().expect_err(refused);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+    }
+
+    #[test]
+    fn an_offset_is_read_from_digits_alone() {
+        for offset in [Offset::ZERO, Offset::from(42), Offset::MAX] {
+            assert_eq!(offset.to_string().parse::<Offset>().expect("it is one"), offset);
+        }
+        for refused in ["", "+1", "-1", " 1", "1.0", "9223372036854775808", "99999999999999999999", "latest"]
+        {
+            let error = refused.parse::<Offset>().expect_err(refused);
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+        }
+        let long = "9".repeat(1 << 20).parse::<Offset>().expect_err("it is too long");
+        assert!(long.to_string().len() < 500, "no more of it is repeated than helps");
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_unit_is_invalid_input() {
+        let offset = Offset::try_from(1_u64 << 63).expect_err("it is above the largest");
+        let position = Position::try_from(1_u64 << 32).expect_err("it is above the largest");
+        assert_eq!((offset.kind(), position.kind()), (ErrorKind::InvalidInput, ErrorKind::InvalidInput));
+        assert_eq!(position.to_string(), "position 4294967296 is above the largest, 4294967295");
+    }
+
+    #[test]
+    fn an_error_tells_the_offsets_that_were_lost() {
+        let lost = Offset::from(3)..Offset::from(5);
+        let error = Error::lost(lost.clone());
+        assert_eq!(error.lost_range(), Some(lost.clone()));
+        assert_eq!(error.at_partition("orders", 1).lost_range(), Some(lost));
+        assert_eq!(invalid(String::new()).lost_range(), None);
     }
 }

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// A directory of topics, opened for reading beside a broker that may be writing it.
 ///
+/// Clones are cheap, and know the same: a refresh of one is one of all.
+///
 /// It takes no lock, starts no thread and writes nothing. It knows the topics as they were when it was opened
 /// or [refreshed](BrokerFollower::refresh) last.
 ///
@@ -34,10 +36,10 @@ use std::sync::Arc;
 /// # drop(std::fs::remove_dir_all(&data));
 /// # Ok::<(), annals::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct BrokerFollower {
     root: Arc<dyn Dir>,
-    seen: Mutex<Seen>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 /// The catalog when it was looked at last.
@@ -63,25 +65,30 @@ pub struct TopicDescription {
 }
 
 impl BrokerFollower {
-    pub(super) fn open(path: &Path) -> Result<Self> {
-        let root = DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
-        Self::open_in(root)
-    }
-
-    /// Opens the broker's directory `dir`, on whatever disk that is.
+    /// Opens the broker's directory at `path`, as [`Broker::open_read_only`](crate::Broker::open_read_only) does. Blocks.
     ///
     /// # Errors
     /// `NotFound` when there is no catalog; `Corrupt` when it is damaged; `Unsupported` when it was written by
     /// a newer version; `ReadOnly` when it may not be read; `Io`.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let root = DiskDir::open(path).map_err(|error| Error::io("open the directory", path, error))?;
+        Self::open_in(root)
+    }
+
+    /// The same in `dir`, on whatever disk that is.
+    ///
+    /// # Errors
+    /// As [`BrokerFollower::open`].
     pub fn open_in(dir: Arc<dyn Dir>) -> Result<Self> {
-        let seen = Mutex::new(Seen::load(&*dir)?);
+        let seen = Arc::new(Mutex::new(Seen::load(&*dir)?));
         Ok(Self { root: dir, seen })
     }
 
     /// Looks at which topics there are now.
     ///
     /// # Errors
-    /// As [`BrokerFollower::open_in`].
+    /// As [`BrokerFollower::open`].
     pub fn refresh(&self) -> Result<()> {
         let fresh = Seen::load(&*self.root)?;
         *self.seen.lock() = fresh;

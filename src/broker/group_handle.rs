@@ -2,7 +2,7 @@
 
 use super::handle::Broker;
 use crate::group::{GroupDescription, GroupListing};
-use crate::{Offset, Result, TopicPartition};
+use crate::{Result, StartAt, TopicPartition};
 
 impl Broker {
     /// All consumer groups that have members or have committed offsets, by name. Blocks while the committed
@@ -10,11 +10,11 @@ impl Broker {
     ///
     /// ```
     /// use annals::group::GroupState;
-    /// use annals::{Broker, Offset, Record, TopicOptions, TopicPartition};
+    /// use annals::{Broker, Offset, Record, TopicOptions};
     /// let broker = Broker::options().open_in_memory()?;
     /// let orders = broker.create_topic("orders", TopicOptions::new())?;
     /// orders.partition(0)?.append([Record::new("a"), Record::new("b")]).wait()?;
-    /// broker.reset_group_offsets("billing", [(TopicPartition::new("orders", 0), Offset::from(1))])?;
+    /// broker.reset_group_offsets("billing", [((&orders, 0), Offset::from(1))])?;
     ///
     /// let groups = broker.groups()?;
     /// assert_eq!((groups[0].name.as_str(), groups[0].state), ("billing", GroupState::Empty));
@@ -44,8 +44,24 @@ impl Broker {
         self.arc_core().describe_group(name)
     }
 
-    /// Commits these offsets for a group that has no members; one that does not exist is made. When this returns
-    /// they are durable. Blocks.
+    /// Sets where a group that has no members goes on, in each of these partitions. Blocks.
+    ///
+    /// An [`Offset`](crate::Offset) will do, a time, or any [`StartAt`]; each is looked up among all that is written,
+    /// and committed as an offset. All of them hold or none does, and when this returns they are durable. A group that
+    /// does not exist is made.
+    ///
+    /// ```
+    /// use annals::{Broker, Record, StartAt, TopicOptions};
+    /// let broker = Broker::options().open_in_memory()?;
+    /// let orders = broker.create_topic("orders", TopicOptions::new())?;
+    /// orders.partition(0)?.append([Record::new("a"), Record::new("b")]).wait()?;
+    ///
+    /// broker.reset_group_offsets("billing", [(("orders", 0), StartAt::Latest)])?;
+    /// assert_eq!(broker.describe_group("billing")?.lag(), 0);
+    /// broker.reset_group_offsets("billing", [(("orders", 0), StartAt::Earliest)])?;
+    /// assert_eq!(broker.describe_group("billing")?.lag(), 2);
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     ///
     /// # Errors
     /// - `Conflict`: the group has members. Nothing was changed.
@@ -55,12 +71,13 @@ impl Broker {
     /// - `NoSpace`, `Poisoned`, `Io`: the offsets, or the records below them, could not be stored or synced.
     /// - else as [`Broker::groups`].
     #[doc(alias = "alterConsumerGroupOffsets")]
-    pub fn reset_group_offsets(
+    pub fn reset_group_offsets<P: Into<TopicPartition>, S: Into<StartAt>>(
         &self,
         group: &str,
-        offsets: impl IntoIterator<Item = (TopicPartition, Offset)>,
+        offsets: impl IntoIterator<Item = (P, S)>,
     ) -> Result<()> {
-        self.arc_core().reset_group_offsets(group, &offsets.into_iter().collect::<Vec<_>>())
+        let offsets = offsets.into_iter().map(|(partition, start)| (partition.into(), start.into()));
+        self.arc_core().reset_group_offsets(group, &offsets.collect::<Vec<_>>())
     }
 
     /// Deletes a group that has no members, with all that it has committed. Blocks.

@@ -21,12 +21,12 @@ impl BrokerFollower {
     /// They come in order, and no member is named. Blocks.
     ///
     /// ```
-    /// use annals::{Broker, Offset, Record, TopicOptions, TopicPartition};
+    /// use annals::{Broker, Offset, Record, TopicOptions};
     /// # let data = std::env::temp_dir().join(format!("annals-doc-groups-beside-{}", std::process::id()));
     /// let broker = Broker::open(&data)?;
     /// let orders = broker.create_topic("orders", TopicOptions::new())?;
     /// orders.partition(0)?.append([Record::new("a"), Record::new("b")]).wait()?;
-    /// broker.reset_group_offsets("billing", [(TopicPartition::new("orders", 0), Offset::from(1))])?;
+    /// broker.reset_group_offsets("billing", [((&orders, 0), Offset::from(1))])?;
     ///
     /// let beside = Broker::open_read_only(&data)?; // in another process, most often
     /// assert_eq!(beside.groups()?, ["billing"]);
@@ -50,7 +50,7 @@ impl BrokerFollower {
         for topic in self.topics() {
             for number in 0..topic.partition_count {
                 let Some(committed) = ledger.committed(name.as_str(), topic.id, number) else { continue };
-                let log_end_offset = self.partition(&topic.name, number)?.log_end_offset();
+                let log_end_offset = Some(self.partition(&topic.name, number)?.log_end_offset());
                 let partition = TopicPartition::new(topic.name.as_str(), number);
                 let committed = Some(committed.clone());
                 partitions.push(GroupPartition { partition, committed, log_end_offset, member_id: None });

@@ -71,9 +71,9 @@ impl Broker {
     /// No lock is taken and nothing is written. Blocks.
     ///
     /// # Errors
-    /// As [`BrokerFollower::open_in`].
+    /// As [`BrokerFollower::open`].
     pub fn open_read_only(path: impl AsRef<Path>) -> Result<BrokerFollower> {
-        BrokerFollower::open(path.as_ref())
+        BrokerFollower::open(path)
     }
 
     pub(super) fn from_core(core: Arc<Core>) -> Self {

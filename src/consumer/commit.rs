@@ -13,8 +13,9 @@ use std::sync::Arc;
 ///
 /// ```
 /// use annals::{Offset, OffsetAndMetadata};
-/// let marked = OffsetAndMetadata::new(Offset::from(42)).metadata("checksum 7f");
-/// assert_eq!(marked, OffsetAndMetadata::from(Offset::from(42)).metadata("checksum 7f"));
+/// let marked = OffsetAndMetadata::new(Offset::from(42)).with_metadata("checksum 7f");
+/// assert_eq!((marked.offset().get(), marked.metadata()), (42, "checksum 7f"));
+/// assert_eq!(marked, OffsetAndMetadata::from(Offset::from(42)).with_metadata("checksum 7f"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetAndMetadata {
@@ -31,15 +32,34 @@ impl OffsetAndMetadata {
 
     /// Keeps this text beside it, at most 4,096 bytes.
     #[must_use]
-    pub fn metadata(mut self, metadata: impl Into<Arc<str>>) -> Self {
+    pub fn with_metadata(mut self, metadata: impl Into<Arc<str>>) -> Self {
         self.metadata = metadata.into();
         self
+    }
+
+    /// The offset, which is that of the next record to read.
+    #[must_use]
+    pub const fn offset(&self) -> Offset {
+        self.offset
+    }
+
+    /// What is kept beside it; empty when nothing is.
+    #[must_use]
+    pub fn metadata(&self) -> &str {
+        &self.metadata
     }
 }
 
 impl From<Offset> for OffsetAndMetadata {
     fn from(offset: Offset) -> Self {
         Self::new(offset)
+    }
+}
+
+impl From<CommittedOffset> for OffsetAndMetadata {
+    /// The same offset and metadata, to be committed anew. The leader epoch and the time of the commit are not kept.
+    fn from(committed: CommittedOffset) -> Self {
+        Self { offset: committed.offset, metadata: committed.metadata }
     }
 }
 
@@ -70,6 +90,7 @@ impl Consumer {
     ///   [`Topic::partition`](crate::Topic::partition).
     #[doc(alias = "commitSync")]
     #[doc(alias = "commitAsync")]
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit(&self) -> Pending<()> {
         let commit = |member: &Membership| member.commit(self.lanes.all_commit_points(), Durability::Durable);
         self.member().map(commit).unwrap_or_else(Pending::failed)
@@ -81,6 +102,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::commit`].
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_through(&self, record: &ConsumerRecord<'_>) -> Pending<()> {
         let read = record.offset();
         let point = CommitPoint {
@@ -116,6 +138,7 @@ impl Consumer {
     ///
     /// # Errors
     /// As [`Consumer::commit`]; `TooLarge` when metadata is.
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_offsets<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (P, O)>,

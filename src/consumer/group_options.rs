@@ -16,7 +16,8 @@ pub(super) struct GroupOptions {
     pub(super) wanted: Option<Wanted>,
     pub(super) instance_id: Option<Arc<str>>,
     pub(super) client_id: Arc<str>,
-    pub(super) assignors: Vec<Arc<dyn Assignor>>,
+    /// None: the default.
+    pub(super) assignors: Option<Vec<Arc<dyn Assignor>>>,
     pub(super) poll_interval_max: Duration,
     pub(super) session_timeout: Duration,
     pub(super) auto_commit_every: Option<Duration>,
@@ -32,7 +33,7 @@ impl Default for GroupOptions {
             wanted: None,
             instance_id: None,
             client_id: "annals".into(),
-            assignors: vec![Arc::new(CooperativeSticky)],
+            assignors: None,
             poll_interval_max: Duration::from_secs(300),
             session_timeout: Duration::from_secs(45),
             auto_commit_every: None,
@@ -72,6 +73,11 @@ impl GroupOptions {
             }
             Some(wanted) => Ok(Some(wanted.clone())),
         }
+    }
+
+    /// The ways to share partitions that it offers.
+    pub(super) fn assignors_or_default(&self) -> Vec<Arc<dyn Assignor>> {
+        self.assignors.clone().unwrap_or_else(|| vec![Arc::new(CooperativeSticky)])
     }
 }
 
@@ -151,13 +157,33 @@ impl ConsumerOptions {
         self
     }
 
-    /// How partitions are shared, the preferred way first. Default [`CooperativeSticky`]; at least one.
+    /// Offers a way to share partitions; the group uses one that all its members offer. Calls add up, the preferred
+    /// way first. Default [`CooperativeSticky`] alone.
     ///
-    /// The group uses one that all members have. Of several calls the last holds.
+    /// ```
+    /// use annals::group::{CooperativeSticky, Range};
+    /// use annals::{Broker, TopicOptions};
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::options().open_in_memory()?;
+    /// broker.create_topic("orders", TopicOptions::new())?;
+    /// let billing = broker.consumer().group("billing").subscribe(["orders"]);
+    /// let mut member = billing.assignor(Range).assignor(CooperativeSticky).build()?;
+    /// member.poll(Duration::ZERO)?;
+    /// assert_eq!(broker.describe_group("billing")?.assignor, "range");
+    /// # Ok::<(), annals::Error>(())
+    /// ```
     #[doc(alias = "partition.assignment.strategy")]
     #[must_use]
+    pub fn assignor(mut self, assignor: impl Assignor + 'static) -> Self {
+        self.of_members("assignor").assignors.get_or_insert_default().push(Arc::new(assignor));
+        self
+    }
+
+    /// Offers these ways to share partitions, the preferred one first, in place of those named before. At least one.
+    #[must_use]
     pub fn assignors(mut self, assignors: impl IntoIterator<Item = Arc<dyn Assignor>>) -> Self {
-        self.of_members("assignors").assignors = assignors.into_iter().collect();
+        self.of_members("assignors").assignors = Some(assignors.into_iter().collect());
         self
     }
 

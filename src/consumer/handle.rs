@@ -8,13 +8,13 @@ use super::limits::Limits;
 use super::membership::{GROUP, Membership, Readiness};
 use super::options::ConsumerOptions;
 use super::records::ConsumerRecords;
-use super::start_at::{Resets, StartAt};
+use super::reset::Resets;
 use super::stream::ConsumerStream;
 use super::wakeup::{WAKEUP, Wakeup};
 use crate::broker::backend::Backend;
 use crate::broker::group_member::{MemberOptions, Wanted};
 use crate::sync::{Bell, Deadline, Rope, block_on};
-use crate::{Maintenance, Offset, Result, TopicPartition};
+use crate::{Maintenance, Offset, Result, StartAt, TopicPartition};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::poll_fn;
@@ -339,12 +339,13 @@ fn join(
         Some(interval) => Some((interval, Alarm::new(&*backend, bell, GROUP)?)),
         None => None,
     };
+    let assignors = options.assignors_or_default();
     let member = backend.clone().join_group(MemberOptions {
         group: options.group,
         instance_id: options.instance_id,
         client_id: options.client_id,
         wanted,
-        assignors: options.assignors,
+        assignors,
         poll_interval: options.poll_interval_max,
         session_timeout: options.session_timeout,
     })?;

@@ -6,11 +6,11 @@
 //! ```
 
 use super::limits::Room;
-use super::start_at::{Cause, Reset, Resets, StartAt};
+use super::reset::{Cause, Reset, Resets};
 use crate::broker::backend::{BackendReader, BackendTopic, BackendWatch};
 use crate::broker::group_member::CommitPoint;
 use crate::sync::{Bell, Bug, Rope, planted};
-use crate::{Error, ErrorKind, Offset, ReadLevel, Records, Result, TopicPartition};
+use crate::{Error, ErrorKind, Offset, ReadLevel, Records, Result, StartAt, TopicPartition};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 

@@ -12,7 +12,7 @@
 use super::lane::{Lane, Others, Taken, Turn};
 use super::limits::{Limits, Room};
 use super::records::ConsumerRecords;
-use super::start_at::Resets;
+use super::reset::Resets;
 use crate::broker::backend::BackendTopic;
 use crate::broker::group_member::CommitPoint;
 use crate::sync::Bell;

@@ -23,7 +23,7 @@ mod membership;
 mod options;
 mod rebalance;
 mod records;
-mod start_at;
+mod reset;
 mod stream;
 mod wakeup;
 
@@ -31,7 +31,9 @@ pub use commit::OffsetAndMetadata;
 pub use handle::Consumer;
 pub use options::ConsumerOptions;
 pub use rebalance::{PartitionsAssigned, PartitionsRevoked, Rebalance};
-pub use records::{ConsumerRecord, ConsumerRecords, OwnedConsumerRecord};
-pub use start_at::{Reset, StartAt};
+pub use records::{
+    ConsumerRecord, ConsumerRecords, ConsumerRecordsIntoIter, ConsumerRecordsIter, OwnedConsumerRecord,
+};
+pub use reset::Reset;
 pub use stream::ConsumerStream;
 pub use wakeup::Wakeup;

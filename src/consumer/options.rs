@@ -3,9 +3,9 @@
 use super::group_options::GroupOptions;
 use super::handle::Consumer;
 use super::limits::Limits;
-use super::start_at::{Reset, Resets, StartAt};
+use super::reset::{Reset, Resets};
 use crate::broker::backend::Backend;
-use crate::{Broker, ReadLevel, Result, TopicPartition};
+use crate::{Broker, ReadLevel, Result, StartAt, TopicPartition};
 use std::sync::Arc;
 
 /// The options of a consumer. See [`Broker::consumer`].
@@ -141,7 +141,7 @@ impl ConsumerOptions {
     ///   assignor; a partition is assigned twice; the group or the static member cannot have its name.
     /// - `InvalidInput`: a group without a subscription, a subscription without a group, or either beside an assignment
     ///   by hand; none of them, or an assignment of no partition, so that there is nothing to read, now or later.
-    /// - `InvalidInput`: an option for members is given outside of a group: `assignors`, `auto_commit_every`,
+    /// - `InvalidInput`: an option for members is given outside of a group: `assignor`, `assignors`, `auto_commit_every`,
     ///   `client_id`, `group_instance_id`, `on_rebalance`, `poll_interval_max` or `session_timeout`.
     /// - `Conflict`: the member has no assignor in common with the others of its group.
     /// - `TooLarge`: the group has as many members as it can, or there are too many groups.

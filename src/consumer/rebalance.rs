@@ -2,9 +2,8 @@
 
 use super::commit::OffsetAndMetadata;
 use super::lanes::Lanes;
-use super::start_at::StartAt;
 use crate::broker::group_member::GroupMember;
-use crate::{Durability, Offset, Pending, Result, TopicPartition};
+use crate::{Durability, Offset, Pending, Result, StartAt, TopicPartition};
 use std::fmt;
 use std::sync::Arc;
 
@@ -25,6 +24,7 @@ use std::sync::Arc;
 ///         Rebalance::Revoked(revoked) => drop(revoked.commit()),
 ///         // Others may have them already: undo what was not committed.
 ///         Rebalance::Lost(partitions) => println!("lost {partitions:?}"),
+///         _ => {}
 ///     })
 ///     .build()?;
 /// billing.poll(Duration::ZERO)?;
@@ -32,6 +32,7 @@ use std::sync::Arc;
 /// # Ok::<(), annals::Error>(())
 /// ```
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Rebalance<'a> {
     /// These are the member's from now on.
     Assigned(PartitionsAssigned<'a>),
@@ -120,6 +121,7 @@ impl PartitionsRevoked<'_> {
     ///
     /// # Errors
     /// As [`Consumer::commit`](crate::Consumer::commit).
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit(&self) -> Pending<()> {
         self.member.commit(self.lanes.commit_points(self.partitions), Durability::Durable)
     }
@@ -128,6 +130,7 @@ impl PartitionsRevoked<'_> {
     ///
     /// # Errors
     /// As [`Consumer::commit_offsets`](crate::Consumer::commit_offsets).
+    #[must_use = "the commit goes on, but nobody will hear whether it is stored; `drop` it if nobody needs to"]
     pub fn commit_offsets<P: Into<TopicPartition>, O: Into<OffsetAndMetadata>>(
         &self,
         offsets: impl IntoIterator<Item = (P, O)>,

@@ -1,6 +1,6 @@
 //! What a poll returns: records of several partitions, each knowing which it comes from.
 
-use crate::{OwnedRecord, RecordRef, Records, TopicPartition};
+use crate::{OwnedRecord, RecordRef, Records, RecordsIntoIter, RecordsIter, TopicPartition};
 use std::fmt;
 use std::ops::Deref;
 
@@ -60,8 +60,8 @@ impl ConsumerRecords {
 
     /// The records, one after the other.
     #[must_use]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { runs: self.runs.iter(), current: None, left: self.len }
+    pub fn iter(&self) -> ConsumerRecordsIter<'_> {
+        ConsumerRecordsIter { runs: self.runs.iter(), current: None, left: self.len }
     }
 
     /// The records by partition, in runs that follow each other. A partition that had much has several.
@@ -73,7 +73,7 @@ impl ConsumerRecords {
 /// A record and the partition it comes from, borrowed from its [`ConsumerRecords`].
 ///
 /// It has all that a [`RecordRef`] has.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ConsumerRecord<'a> {
     place: &'a TopicPartition,
     record: RecordRef<'a>,
@@ -115,22 +115,22 @@ impl fmt::Debug for ConsumerRecord<'_> {
 
 impl<'a> IntoIterator for &'a ConsumerRecords {
     type Item = ConsumerRecord<'a>;
-    type IntoIter = Iter<'a>;
+    type IntoIter = ConsumerRecordsIter<'a>;
 
-    fn into_iter(self) -> Iter<'a> {
+    fn into_iter(self) -> ConsumerRecordsIter<'a> {
         self.iter()
     }
 }
 
 /// The records of a [`ConsumerRecords`], borrowed.
 #[derive(Clone, Debug)]
-pub struct Iter<'a> {
+pub struct ConsumerRecordsIter<'a> {
     runs: std::slice::Iter<'a, Run>,
-    current: Option<(&'a TopicPartition, crate::record::Iter<'a>)>,
+    current: Option<(&'a TopicPartition, RecordsIter<'a>)>,
     left: usize,
 }
 
-impl<'a> Iterator for Iter<'a> {
+impl<'a> Iterator for ConsumerRecordsIter<'a> {
     type Item = ConsumerRecord<'a>;
 
     #[inline]
@@ -152,15 +152,15 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-impl ExactSizeIterator for Iter<'_> {}
-impl std::iter::FusedIterator for Iter<'_> {}
+impl ExactSizeIterator for ConsumerRecordsIter<'_> {}
+impl std::iter::FusedIterator for ConsumerRecordsIter<'_> {}
 
 /// A record and the partition it comes from, to be kept or sent on.
 ///
 /// It shares the buffer it was read into, and may go to other threads.
 ///
 /// It has all that an [`OwnedRecord`] has. As a slice it is its value.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct OwnedConsumerRecord {
     place: TopicPartition,
     record: OwnedRecord,
@@ -214,13 +214,13 @@ impl fmt::Debug for OwnedConsumerRecord {
 
 /// The records of a [`ConsumerRecords`], each sharing its buffer.
 #[derive(Clone, Debug)]
-pub struct IntoIter {
+pub struct ConsumerRecordsIntoIter {
     runs: std::vec::IntoIter<Run>,
-    current: Option<(TopicPartition, crate::record::IntoIter)>,
+    current: Option<(TopicPartition, RecordsIntoIter)>,
     left: usize,
 }
 
-impl Iterator for IntoIter {
+impl Iterator for ConsumerRecordsIntoIter {
     type Item = OwnedConsumerRecord;
 
     fn next(&mut self) -> Option<OwnedConsumerRecord> {
@@ -241,14 +241,14 @@ impl Iterator for IntoIter {
     }
 }
 
-impl ExactSizeIterator for IntoIter {}
-impl std::iter::FusedIterator for IntoIter {}
+impl ExactSizeIterator for ConsumerRecordsIntoIter {}
+impl std::iter::FusedIterator for ConsumerRecordsIntoIter {}
 
 impl IntoIterator for ConsumerRecords {
     type Item = OwnedConsumerRecord;
-    type IntoIter = IntoIter;
+    type IntoIter = ConsumerRecordsIntoIter;
 
-    fn into_iter(self) -> IntoIter {
-        IntoIter { runs: self.runs.into_iter(), current: None, left: self.len }
+    fn into_iter(self) -> ConsumerRecordsIntoIter {
+        ConsumerRecordsIntoIter { runs: self.runs.into_iter(), current: None, left: self.len }
     }
 }

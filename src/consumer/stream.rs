@@ -22,8 +22,15 @@ impl ConsumerStream {
         Self { consumer, is_over: false }
     }
 
-    /// The consumer, to commit, seek or pause between two items.
-    pub fn consumer(&mut self) -> &mut Consumer {
+    /// The consumer, to commit or to ask where it is between two items.
+    #[must_use]
+    pub fn consumer(&self) -> &Consumer {
+        &self.consumer
+    }
+
+    /// The consumer, to seek or pause between two items.
+    #[must_use]
+    pub fn consumer_mut(&mut self) -> &mut Consumer {
         &mut self.consumer
     }
 

@@ -53,25 +53,27 @@ pub struct GroupPartition {
     pub partition: TopicPartition,
     /// What the group has committed, if it has.
     pub committed: Option<CommittedOffset>,
-    /// The end (exclusive) of the partition's log; 0 where that cannot be opened, and the lag says nothing then.
-    pub log_end_offset: Offset,
+    /// The end (exclusive) of the partition's log; none where it cannot be opened.
+    pub log_end_offset: Option<Offset>,
     /// The id of the member that has it, if any.
     pub member_id: Option<String>,
 }
 
 impl GroupPartition {
-    /// How many offsets lie between what the group has committed and the end of the log; none where it has
-    /// committed nothing.
+    /// How many offsets lie between what the group has committed and the end of the log.
     ///
+    /// None where it has committed nothing, and where the end is not known: the partition cannot be opened.
     /// Where offsets have gaps these are more than there are records.
     #[must_use]
     pub fn lag(&self) -> Option<u64> {
-        self.committed.as_ref().map(|committed| self.log_end_offset.since(committed.offset))
+        Some(self.log_end_offset?.since(self.committed.as_ref()?.offset))
     }
 }
 
 impl GroupDescription {
     /// The lag of all partitions together, as far as it is known.
+    ///
+    /// It leaves out each partition that has none of its own: nothing is committed of it, or it cannot be opened.
     #[must_use]
     pub fn lag(&self) -> u64 {
         self.partitions.iter().filter_map(GroupPartition::lag).fold(0, u64::saturating_add)

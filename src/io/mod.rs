@@ -142,6 +142,7 @@ pub struct Entry {
 
 /// What a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum EntryKind {
     /// A regular file.
     File,
@@ -153,6 +154,7 @@ pub enum EntryKind {
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Access {
     /// Reading; works in a directory that others write.
     Read,

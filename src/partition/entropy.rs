@@ -31,7 +31,8 @@ impl Entropy {
         }
         match &self.0 {
             Source::System => getrandom::u64().map_err(|error| {
-                Error::with_source(ErrorKind::Io, "the operating system gave no random bytes", error)
+                let message = format!("the operating system gave no random bytes: {error}");
+                Error::with_source(ErrorKind::Io, message, error)
             }),
             Source::Seeded(rng) => Ok(rng.lock().u64(..)),
         }

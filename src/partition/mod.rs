@@ -42,6 +42,7 @@ mod round;
 mod shared;
 pub(crate) mod slots;
 mod space;
+mod start_at;
 mod state;
 mod stats;
 mod truncation;
@@ -72,6 +73,11 @@ pub(crate) use removal::remove_partition;
 pub use retention::Retention;
 pub(crate) use retention::RetentionClock;
 pub(crate) use space::new_partition_bytes;
+pub use start_at::StartAt;
 pub use stats::PartitionStats;
 pub use verify::{DamagedPlace, VerifyReport};
 pub(crate) use waiting::Lookout;
+
+/// [format.md]: mod@crate::format
+#[doc = include_str!("../../docs/durability.md")]
+pub mod durability {}

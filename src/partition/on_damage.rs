@@ -31,7 +31,7 @@
 /// let mut reader = log.read(Offset::ZERO);
 /// assert_eq!(reader.next().expect("the first batch")?.iter().count(), 1);
 /// let lost = reader.next().expect("the gap").unwrap_err();
-/// assert_eq!(lost.lost_range(), Some(1..2));
+/// assert_eq!(lost.lost_range(), Some(Offset::from(1)..Offset::from(2)));
 /// assert_eq!(reader.next().expect("the third batch")?.next_offset().get(), 3);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -164,7 +164,7 @@ impl Reader {
                 if let Some(lost) = view.lost_at(self.cursor.next) {
                     let from = self.cursor.next;
                     self.cursor.next = lost.to;
-                    return Err(Error::lost(from.get()..lost.to.get()));
+                    return Err(Error::lost(from..lost.to));
                 }
                 self.cursor.held = Some(lookup::locate(&view, self.cursor.next)?);
             }

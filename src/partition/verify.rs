@@ -121,7 +121,7 @@ pub(super) fn verify_beside(dir: &Arc<dyn Dir>) -> Result<VerifyReport> {
         segment,
         position,
         len: to.saturating_sub(position.to_u64()),
-        kept_in: PathBuf::new(),
+        kept_in: None,
     });
     let torn = torn.collect();
     let mut report = VerifyReport { refusal, manifest_damage, torn, lost, ..VerifyReport::default() };

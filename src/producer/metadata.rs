@@ -10,6 +10,19 @@ use crate::{Offset, Pending, Timestamp, TopicPartition};
 pub type Receipt = Pending<RecordMetadata>;
 
 /// Where a record that was sent is.
+///
+/// ```
+/// use annals::{Broker, Offset, Record, SendDurability, TopicOptions};
+/// let broker = Broker::options().open_in_memory()?;
+/// let orders = broker.create_topic("orders", TopicOptions::new())?;
+/// let stored = broker.producer().build()?.send(&orders, Record::new("a"))?.wait()?;
+/// assert!(stored.has_offset() && stored.offset() == Offset::ZERO);
+///
+/// let hasty = broker.producer().durability(SendDurability::Buffered).build()?;
+/// let buffered = hasty.send(&orders, Record::new("b"))?.wait()?;
+/// assert!(!buffered.has_offset(), "nobody knows yet where it will be");
+/// # Ok::<(), annals::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMetadata {
     pub(super) place: TopicPartition,
@@ -37,7 +50,15 @@ impl RecordMetadata {
         &self.place
     }
 
-    /// Its offset; [`Offset::MAX`], which no record has, at [`SendDurability::Buffered`], where it has none yet.
+    /// Whether its offset is known: always but at [`SendDurability::Buffered`], where the record is not in the log yet.
+    #[doc(alias = "hasOffset")]
+    #[must_use]
+    pub fn has_offset(&self) -> bool {
+        self.offset != Offset::MAX
+    }
+
+    /// Its offset; [`Offset::MAX`], which no record has, where it has none yet: see
+    /// [`has_offset`](RecordMetadata::has_offset).
     #[must_use]
     pub fn offset(&self) -> Offset {
         self.offset

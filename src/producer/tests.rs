@@ -128,6 +128,7 @@ fn buffered_receipts_are_done_when_staged() {
     let producer = bench.producer(options);
     let stored = producer.send("t", Record::new("a")).expect("there is room").wait().expect("it is staged");
     assert_eq!((stored.offset(), stored.durability()), (Offset::MAX, SendDurability::Buffered));
+    assert!(!stored.has_offset(), "it is in no log yet");
     assert_eq!(bench.end(0), 0);
     producer.flush().wait().expect("nothing fails");
     assert_eq!(bench.end(0), 1);

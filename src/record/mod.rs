@@ -38,6 +38,7 @@ mod owned;
 mod pen;
 mod records;
 mod section;
+mod shown;
 mod varint;
 mod verify;
 mod view;
@@ -45,10 +46,9 @@ mod view;
 pub use batch::Batch;
 pub use header::Header;
 pub use limits::BatchLimits;
-pub use owned::OwnedRecord;
-pub use records::Records;
+pub use owned::{OwnedRecord, RecordsIntoIter};
+pub use records::{Records, RecordsIter};
 pub use view::RecordRef;
-pub(crate) use {owned::IntoIter, records::Iter};
 
 pub(crate) use {
     batch::{Stamp, Times, stamp_verified},
@@ -63,6 +63,8 @@ pub(crate) use {
 };
 
 use crate::Timestamp;
+use shown::Shown;
+use std::fmt;
 
 /// Bytes at multiples of which batches begin.
 pub(crate) const BATCH_ALIGN: usize = 8;
@@ -80,7 +82,7 @@ pub(crate) const BATCH_ALIGN: usize = 8;
 /// let deleted = Record::tombstone().key("alice");
 /// # let _ = (plain, full, deleted);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Record<'a> {
     key: Option<&'a [u8]>,
     /// None: a tombstone, which is not the empty value.
@@ -143,6 +145,17 @@ impl Record<'_> {
 
     pub(crate) fn own_timestamp(&self) -> Option<Timestamp> {
         self.timestamp
+    }
+}
+
+impl fmt::Debug for Record<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("key", &self.key.map(Shown))
+            .field("value", &self.value.map(Shown))
+            .field("headers", &self.headers)
+            .field("timestamp", &self.timestamp)
+            .finish()
     }
 }
 

@@ -80,14 +80,23 @@ impl fmt::Debug for OwnedRecord {
     }
 }
 
+impl PartialEq for OwnedRecord {
+    /// What it says counts, and not which buffer it shares.
+    fn eq(&self, other: &Self) -> bool {
+        self.as_record_ref() == other.as_record_ref()
+    }
+}
+
+impl Eq for OwnedRecord {}
+
 /// The records of a [`Records`], each sharing its buffer.
 #[derive(Clone, Debug)]
-pub struct IntoIter {
+pub struct RecordsIntoIter {
     buffer: Arc<Vec<u8>>,
     walk: Walk,
 }
 
-impl Iterator for IntoIter {
+impl Iterator for RecordsIntoIter {
     type Item = OwnedRecord;
 
     fn next(&mut self) -> Option<OwnedRecord> {
@@ -100,15 +109,15 @@ impl Iterator for IntoIter {
     }
 }
 
-impl ExactSizeIterator for IntoIter {}
-impl std::iter::FusedIterator for IntoIter {}
+impl ExactSizeIterator for RecordsIntoIter {}
+impl std::iter::FusedIterator for RecordsIntoIter {}
 
 impl IntoIterator for Records {
     type Item = OwnedRecord;
-    type IntoIter = IntoIter;
+    type IntoIter = RecordsIntoIter;
 
-    fn into_iter(self) -> IntoIter {
+    fn into_iter(self) -> RecordsIntoIter {
         let (buffer, walk) = self.into_parts();
-        IntoIter { buffer, walk }
+        RecordsIntoIter { buffer, walk }
     }
 }

@@ -123,8 +123,8 @@ impl Records {
 
     /// The records, one after the other.
     #[must_use]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { buffer: &self.buffer, walk: self.walk }
+    pub fn iter(&self) -> RecordsIter<'_> {
+        RecordsIter { buffer: &self.buffer, walk: self.walk }
     }
 
     pub(super) fn into_parts(self) -> (Arc<Vec<u8>>, Walk) {
@@ -145,21 +145,21 @@ impl fmt::Debug for Records {
 
 impl<'a> IntoIterator for &'a Records {
     type Item = RecordRef<'a>;
-    type IntoIter = Iter<'a>;
+    type IntoIter = RecordsIter<'a>;
 
-    fn into_iter(self) -> Iter<'a> {
+    fn into_iter(self) -> RecordsIter<'a> {
         self.iter()
     }
 }
 
 /// The records of a [`Records`], borrowed.
 #[derive(Clone, Debug)]
-pub struct Iter<'a> {
+pub struct RecordsIter<'a> {
     buffer: &'a [u8],
     walk: Walk,
 }
 
-impl<'a> Iterator for Iter<'a> {
+impl<'a> Iterator for RecordsIter<'a> {
     type Item = RecordRef<'a>;
 
     #[inline]
@@ -172,8 +172,8 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-impl ExactSizeIterator for Iter<'_> {}
-impl std::iter::FusedIterator for Iter<'_> {}
+impl ExactSizeIterator for RecordsIter<'_> {}
+impl std::iter::FusedIterator for RecordsIter<'_> {}
 
 /// A place among verified batches, and how many records follow it.
 #[derive(Clone, Copy, Debug, Default)]

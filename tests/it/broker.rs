@@ -461,6 +461,7 @@ fn a_follower_reads_beside_the_broker() {
     let topic = broker.create_topic("t", TopicOptions::new().partitions(2)).expect("room");
     append(&topic, 1, "a");
     let beside = annals::BrokerFollower::open_in(disk.root()).expect("the catalog is there");
+    let same = beside.clone();
     let described = beside.topic("t").expect("it was created");
     assert_eq!(
         (described.id, described.partition_count, described.settings),
@@ -479,9 +480,11 @@ fn a_follower_reads_beside_the_broker() {
     broker.create_topic("t", TopicOptions::new().partitions(2)).expect("room");
     assert_eq!(kind(beside.partition("t", 1)), ErrorKind::NotFound, "it is another topic");
     beside.refresh().expect("memory reads");
+    assert_eq!(same.topics(), beside.topics(), "clones know the same");
     let listed: Vec<_> = beside.topics().into_iter().map(|topic| topic.name).collect();
     assert_eq!(listed, ["t", "u"]);
     assert_eq!(beside.partition("t", 1).expect("it is there").log_end_offset(), Offset::ZERO);
     let nothing = annals::BrokerFollower::open_in(MemoryDisk::new().root());
     assert_eq!(kind(nothing), ErrorKind::NotFound);
+    assert_eq!(kind(annals::BrokerFollower::open(tempdir())), ErrorKind::NotFound);
 }

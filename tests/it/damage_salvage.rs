@@ -80,7 +80,8 @@ fn check(sample: &Sample, log: &Partition, left: &Left, what: &str) -> u64 {
                 }
             }
             Some(Err(error)) => {
-                let lost = error.lost_range().unwrap_or_else(|| panic!("{error}: {}", context()));
+                let lost = error.lost_range().map(|lost| lost.start.get()..lost.end.get());
+                let lost = lost.unwrap_or_else(|| panic!("{error}: {}", context()));
                 assert_eq!(lost.start, next, "{}", context());
                 for offset in lost.start..lost.end.min(sample.end) {
                     let is_good = left.is_good[usize::try_from(offset).expect("small")];

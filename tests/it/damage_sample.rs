@@ -383,8 +383,9 @@ impl Sample {
             }
             let aside =
                 |path: &std::path::Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-            let is_kept =
-                |torn: &annals::TornBytes| aside(&torn.kept_in).is_some_and(|name| image.read(&name).is_ok());
+            let is_kept = |torn: &annals::TornBytes| {
+                torn.kept_in.as_deref().and_then(aside).is_some_and(|name| image.read(&name).is_ok())
+            };
             if (report.torn.is_empty() && !self.shortened) || !report.torn.iter().all(is_kept) {
                 violation(format!("it ends at {end} of {}, and nothing is kept aside: {report:?}", self.end));
             }

@@ -369,7 +369,7 @@ impl Model {
                     }
                 }
                 Err(error) => match error.lost_range() {
-                    Some(lost) if !self.damaged.is_empty() => next = lost.end,
+                    Some(lost) if !self.damaged.is_empty() => next = lost.end.get(),
                     _ => panic!("reading at {next}: {error}"),
                 },
             }

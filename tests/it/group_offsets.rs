@@ -100,6 +100,55 @@ fn a_group_whose_process_dies_is_empty_from_the_next_open_on() {
     assert_eq!(committed(&broker, "billing", "orders"), None);
 }
 
+/// A time and the end are looked up among all that is written: what is not synced yet is no reason to skip it.
+#[test]
+fn a_group_is_reset_to_where_a_time_or_an_end_is() {
+    let (disk, clock) = (MemoryDisk::new(), clock());
+    let broker = open(&disk, &clock);
+    let orders = broker.create_topic("orders", TopicOptions::new()).expect("memory");
+    let partition = orders.partition(0).expect("it is there");
+    let at = |millis: i64| Record::new("a").timestamp(Timestamp::from_millis(millis));
+    partition.append([at(10), at(20)]).wait().expect("memory");
+    partition.append_with(Durability::Written, [at(30), at(40)]).wait().expect("memory");
+    partition.delete_records(Offset::from(1)).expect("memory");
+    let reset = |start: StartAt| {
+        broker
+            .reset_group_offsets("billing", [((&orders, 0), start)])
+            .map(|()| committed(&broker, "billing", "orders"))
+    };
+    let time = |millis| StartAt::Time(Timestamp::from_millis(millis));
+    for (start, expected) in
+        [(time(25), 2), (StartAt::Earliest, 1), (time(30), 2), (time(41), 4), (StartAt::Latest, 4)]
+    {
+        assert_eq!(reset(start).expect("nobody is in it"), Some(expected), "{start:?}");
+    }
+    assert_eq!(kind(reset(StartAt::Offset(Offset::from(5)))), ErrorKind::OutOfRange);
+    assert_eq!(committed(&broker, "billing", "orders"), Some(4));
+}
+
+/// A partition that cannot be opened has no lag: 0 would say that the group has read all of it.
+#[test]
+fn a_damaged_partition_has_no_lag() {
+    let (disk, clock) = (SimDisk::new(), clock());
+    let options = || Broker::options().clock(clock.clone()).maintenance(Maintenance::Manual);
+    let broker = options().open_in(disk.root()).expect("room");
+    fill(&broker, "orders");
+    broker
+        .reset_group_offsets("billing", [0, 1].map(|number| (place("orders", number), Offset::from(2))))
+        .expect("room");
+    assert_eq!(broker.describe_group("billing").expect("it is there").lag(), 6);
+    broker.close().expect("room");
+    disk.delete("orders/0/manifest").expect("it is there");
+
+    let broker = options().open_in(disk.root()).expect("the other partition serves");
+    let described = broker.describe_group("billing").expect("it is there");
+    let [damaged, well] = &*described.partitions else { panic!("two are committed: {described:?}") };
+    assert_eq!(damaged.committed.as_ref().map(|committed| committed.offset.get()), Some(2));
+    assert_eq!((damaged.log_end_offset, damaged.lag()), (None, None));
+    assert_eq!((well.log_end_offset, well.lag()), (Some(Offset::from(5)), Some(3)));
+    assert_eq!(described.lag(), 3, "it leaves out what is not known");
+}
+
 #[test]
 fn a_group_is_listed_described_reset_and_deleted() {
     let (disk, clock) = (MemoryDisk::new(), clock());

@@ -196,7 +196,7 @@ fn check(disk: &SimDisk, run: &Run, step: usize, killed: bool, context: &str) {
             "{context}: group {group} at {committed:?} of {place}, expected one of {possible:?}"
         );
         if let (Some(committed), Some(found)) = (committed, found) {
-            let end = found.log_end_offset.get();
+            let end = found.log_end_offset.expect("it is well").get();
             assert!(committed <= end, "{context}: group {group} at {committed}, {place} ends at {end}");
         }
     }

@@ -38,6 +38,7 @@ fn listener(owners: &Owners, member: u64) -> impl Fn(Rebalance<'_>) + Send + Syn
             Rebalance::Lost(partitions) => {
                 owners.retain(|place, owner| *owner != member || !partitions.contains(place));
             }
+            other => panic!("nothing else is known: {other:?}"),
         }
     }
 }

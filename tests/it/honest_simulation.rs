@@ -206,7 +206,7 @@ fn possibilities(disk: &SimDisk) -> Vec<Possible> {
         match atom {
             Atom::Entry { dir, .. } => *entries.entry(*dir).or_default() += 1,
             Atom::Sector { versions, .. } => versions_max = versions_max.max(*versions),
-            Atom::Length { .. } => {}
+            _ => {}
         }
         Fate::Kept
     });
@@ -234,6 +234,7 @@ fn possibilities(disk: &SimDisk) -> Vec<Possible> {
                 }
                 Atom::Length { .. } => length,
                 Atom::Sector { versions, .. } => Fate::Version(version.min(versions - 1)),
+                other => panic!("nothing else is known: {other:?}"),
             }))
         };
         let versions = (0..versions_max).map(|version| tree(Fate::Kept, version)).collect();

@@ -4,7 +4,7 @@
 use crate::basics::tempdir;
 use crate::proof::{Seed, Size};
 use annals::dump::{Detail, DumpItem, FileDump, FileKind};
-use annals::io::SimDisk;
+use annals::io::{Access, SimDisk, write_all};
 use annals::{
     Broker, ErrorKind, Follower, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Record,
     Timestamp, TopicOptions,
@@ -199,6 +199,29 @@ fn verifying_beside_agrees_with_an_open_and_writes_nothing() {
             assert!(truth || !is_found || is_index, "byte {at} of {name} is of no account: {found:?}");
         }
     }
+}
+
+/// Both tell of the same torn bytes; only who opened the partition for writing has put them anywhere.
+#[test]
+fn torn_bytes_name_a_file_only_once_they_were_put_aside() {
+    let disk = SimDisk::new();
+    let log = options().open_in(disk.root()).expect("a simulated disk has room");
+    log.append([Record::new("a")]).wait().expect("room");
+    let crashed = disk.kill();
+    let end = dump(&crashed, SEGMENT, Detail::Batches);
+    let end = end.iter().find(|item| item.what == "tail_mark").expect("a sync has left one").position;
+    let segment = crashed.root().open(SEGMENT, Access::ReadWrite).expect("it is there");
+    write_all(&*segment, &[0xa5; 100], end).expect("room");
+
+    let beside = Follower::open_in(crashed.root()).and_then(|follower| follower.verify()).expect("readable");
+    let [seen] = &*beside.torn else { panic!("one end is torn: {beside:?}") };
+    assert_eq!((u64::from(seen.position.get()), &seen.kept_in), (end, &None));
+    let report = options().open_in(crashed.root()).expect("a torn end is normal").recovery_report();
+    let [kept] = &*report.torn else { panic!("one end was torn: {report:?}") };
+    assert_eq!((kept.position, kept.len), (seen.position, seen.len));
+    let file = kept.kept_in.as_ref().and_then(|path| path.file_name()).expect("it was put aside");
+    let aside = crashed.read(&file.to_string_lossy()).expect("it is there");
+    assert_eq!((aside.len() as u64, &aside[..100]), (kept.len, &[0xa5; 100][..]));
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn member(broker: &Broker, group: &str) -> Consumer {
 
 /// Commits as much as a commit can be. It is not waited for.
 fn commit(member: &Consumer) -> annals::Pending<()> {
-    let marked = OffsetAndMetadata::new(Offset::from(1)).metadata("x".repeat(4_096));
+    let marked = OffsetAndMetadata::new(Offset::from(1)).with_metadata("x".repeat(4_096));
     member.commit_offsets([(("orders", 0), marked)])
 }
 
@@ -92,7 +92,7 @@ fn who_waits_for_a_commit_may_use_the_groups_when_it_wakes() {
         let beside = broker.clone();
         let act = Act::new(move || {
             assert_eq!(beside.groups().expect("memory is well").len(), 1);
-            let offsets = [(("orders", 0).into(), Offset::from(1))];
+            let offsets = [(("orders", 0), Offset::from(1))];
             beside.reset_group_offsets("shipping", offsets).expect("nobody is in it");
         });
         act.follow(first.as_mut());

@@ -75,7 +75,7 @@ fn describe(path: &Path, group: &str) -> Outcome {
             "{}\t{}\t{}\t{}",
             partition.partition,
             shown(committed),
-            shown(Some(partition.log_end_offset)),
+            shown(partition.log_end_offset),
             partition.lag().map_or("-".to_owned(), show_count)
         ))?;
     }

@@ -10,7 +10,7 @@ use crate::group::{
     Generation, GroupDescription, GroupListing, GroupPartition, GroupState, MemberDescription,
 };
 use crate::topic::SlotStats;
-use crate::{Durability, Error, ErrorKind, Offset, Result, Topic, TopicId, TopicPartition};
+use crate::{Durability, Error, ErrorKind, Offset, Result, StartAt, Topic, TopicId, TopicPartition};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -54,18 +54,19 @@ impl Core {
     pub(in crate::broker) fn reset_group_offsets(
         self: &Arc<Self>,
         name: &str,
-        offsets: &[(TopicPartition, Offset)],
+        offsets: &[(TopicPartition, StartAt)],
     ) -> Result<()> {
         let name = GroupName::new(name)?;
         let groups = self.groups()?;
         let group = groups.group(&name, self)?;
         let timestamp = groups.wall_now();
         let mut commits = Vec::new();
-        for (place, offset) in offsets {
+        for (place, start) in offsets {
             let topic = self.topic(place.topic())?;
             let data = topic.partition(place.partition())?;
+            let offset = data.offset_at(*start)?;
             let (leader_epoch, metadata) = (0, Arc::from(""));
-            let committed = CommittedOffset { offset: *offset, leader_epoch, metadata, timestamp };
+            let committed = CommittedOffset { offset, leader_epoch, metadata, timestamp };
             commits.push(Commit { topic: topic.id(), partition: place.partition(), committed, data });
         }
         let committed = group.with(&groups, |coordinator, _| {
@@ -159,7 +160,7 @@ impl Groups {
                 places.insert(TopicPartition::new(topic.name_arc(), number));
             }
         }
-        let mut ends: BTreeMap<Arc<str>, (TopicId, Vec<Offset>)> = BTreeMap::new();
+        let mut ends: BTreeMap<Arc<str>, (TopicId, Vec<Option<Offset>>)> = BTreeMap::new();
         for topic in topics.into_values() {
             if places.iter().any(|place| place.topic() == topic.name()) {
                 ends.insert(topic.name_arc(), (topic.id(), log_ends(&topic)));
@@ -170,7 +171,7 @@ impl Groups {
             let Some((id, ends)) = ends.get(place.topic()) else { continue };
             let committed = self.store.committed(group, *id, place.partition());
             let at = usize::try_from(place.partition()).unwrap_or(usize::MAX);
-            let log_end_offset = ends.get(at).copied().unwrap_or_default();
+            let log_end_offset = ends.get(at).copied().flatten();
             let member_id = holders.remove(&place);
             partitions.push(GroupPartition { partition: place, committed, log_end_offset, member_id });
         }
@@ -178,11 +179,11 @@ impl Groups {
     }
 }
 
-/// The ends of the logs of a topic, by partition, without opening any; 0 of one that cannot be opened.
-fn log_ends(topic: &Topic) -> Vec<Offset> {
+/// The ends of the logs of a topic, by partition, without opening any; none of one that cannot be opened.
+fn log_ends(topic: &Topic) -> Vec<Option<Offset>> {
     let end = |slot| match slot {
-        SlotStats::Open(stats) | SlotStats::Resting(stats) => stats.log_end_offset,
-        SlotStats::Refused(_) => Offset::ZERO,
+        SlotStats::Open(stats) | SlotStats::Resting(stats) => Some(stats.log_end_offset),
+        SlotStats::Refused(_) => None,
     };
     topic.slot_stats().into_iter().map(end).collect()
 }

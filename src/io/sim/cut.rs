@@ -9,6 +9,7 @@ use std::sync::Arc;
 /// What a power cut does to one atom. The versions of a sector are counted from what is durable (0) to what
 /// was written last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fate {
     /// It is as it was at the last sync.
     Lost,
@@ -38,6 +39,7 @@ pub enum Fate {
 
 /// One thing that a power cut keeps or loses by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Atom {
     /// A sector of 512 bytes that was written since the last sync of its file.
     Sector {

@@ -5,6 +5,7 @@ use std::io;
 
 /// How an operation fails. It has no effect, but for a short one and a failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// The device failed (EIO). A sync that fails loses what it should have stored: see
     /// [`FailedSync`](super::FailedSync).
@@ -21,7 +22,7 @@ pub enum Failure {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Io, Self::NoSpace, Self::Interrupted, Self::Short];
+    pub const ALL: &'static [Self] = &[Self::Io, Self::NoSpace, Self::Interrupted, Self::Short];
 
     pub(super) fn error(self) -> io::Error {
         match self {

@@ -10,6 +10,7 @@ use std::fmt::Write;
 
 /// Which changes of names a power cut may keep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EntryOrder {
     /// Of each directory the first few, in order: what a journal gives (ext4, XFS, btrfs).
     #[default]

@@ -23,6 +23,7 @@ pub(super) const ROOT: NodeId = NodeId(0);
 
 /// What happens to the page cache when a sync fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FailedSync {
     /// The cache keeps the new bytes, marked clean (ext4, XFS).
     ///

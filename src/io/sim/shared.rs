@@ -37,6 +37,7 @@ pub(super) struct Settings {
 
 /// Whether files can be mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Maps {
     /// As on ext4, XFS and tmpfs.
     Offered,

@@ -309,8 +309,8 @@ fn every_operation_is_counted_under_its_kind() {
         (Op::SyncDir, 1),
     ];
     for op in Op::ALL {
-        let count = expected.iter().find(|(wanted, _)| *wanted == op).map_or(0, |(_, count)| *count);
-        assert_eq!(done.of(op), count, "{op:?}");
+        let count = expected.iter().find(|(wanted, _)| wanted == op).map_or(0, |(_, count)| *count);
+        assert_eq!(done.of(*op), count, "{op:?}");
     }
     assert_eq!((done.mutations(), done.fallible()), (5, 5));
 }

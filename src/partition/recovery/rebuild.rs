@@ -339,7 +339,7 @@ impl Recovery<'_> {
             segment: self.dir.path().join(&found.name),
             position: from,
             len: to.saturating_sub(from.to_u64()),
-            kept_in: path,
+            kept_in: Some(path),
         });
         Ok(())
     }

@@ -29,7 +29,7 @@ use std::time::Duration;
 pub struct RecoveryReport {
     /// How the partition was found.
     pub outcome: RecoveryOutcome,
-    /// The rows of the recovery table that were applied, in its order; see `docs/durability.md`. None of a
+    /// The rows of the [recovery table](mod@crate::durability#recovery) that were applied, in its order. None of a
     /// partition that was created.
     pub rows: Vec<u8>,
     /// Where the log ends now (exclusive).
@@ -71,7 +71,7 @@ pub enum RecoveryOutcome {
     Salvaged,
 }
 
-/// Bytes that recovery cut off.
+/// Bytes that recovery cut off, or would.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TornBytes {
@@ -81,6 +81,6 @@ pub struct TornBytes {
     pub position: Position,
     /// How many there were.
     pub len: u64,
-    /// Where they are now.
-    pub kept_in: PathBuf,
+    /// The file they were put aside in; none when nothing was moved, as in a [`VerifyReport`](crate::VerifyReport).
+    pub kept_in: Option<PathBuf>,
 }

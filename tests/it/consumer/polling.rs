@@ -284,7 +284,8 @@ fn a_stream_is_its_polls_and_ends_with_the_broker() {
         _ => None,
     };
     assert_eq!(lens(next(&mut stream)), Some(2));
-    stream.consumer().seek((&topic, 0), StartAt::Earliest).expect("it is assigned");
+    assert_eq!(stream.consumer().position(("orders", 0)).expect("it is assigned"), at(2));
+    stream.consumer_mut().seek((&topic, 0), StartAt::Earliest).expect("it is assigned");
     assert_eq!([lens(next(&mut stream)), lens(next(&mut stream))], [Some(2); 2]);
     assert!(next(&mut stream).is_pending());
     wakeup.wake();

@@ -304,8 +304,8 @@ fn damage_is_told_and_what_is_behind_it_comes_next() {
             }
             Err(error) => {
                 let range = error.lost_range().expect("it says which are lost");
-                assert_eq!((error.topic_partition(), range.start), (Some(("orders", 0)), next));
-                next = range.end;
+                assert_eq!((error.topic_partition(), range.start), (Some(("orders", 0)), at(next)));
+                next = range.end.get();
                 assert_eq!(consumer.position(("orders", 0)).expect("it is assigned"), at(next));
                 lost.push(range);
             }

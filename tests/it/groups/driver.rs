@@ -82,6 +82,7 @@ pub fn listener(
                 Heard::Revoked(positions, committed)
             }
             Rebalance::Lost(partitions) => Heard::Lost(partitions.to_vec()),
+            other => panic!("nothing else is known: {other:?}"),
         };
         heard.lock().expect("no listener panics").push(noted);
     }

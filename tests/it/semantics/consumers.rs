@@ -2,7 +2,7 @@
 
 use super::START;
 use annals::clock::ManualClock;
-use annals::group::{Assignor, Range};
+use annals::group::{Assignor, Range, RoundRobin};
 use annals::io::{Fate, SimDisk};
 use annals::{
     Broker, Consumer, ConsumerOptions, Durability, ErrorKind, Maintenance, Offset, OffsetAndMetadata,
@@ -89,6 +89,7 @@ impl Heard {
             Rebalance::Assigned(assigned) => format!("assigned {}", numbers(assigned.partitions())),
             Rebalance::Revoked(revoked) => format!("revoked {}", numbers(revoked.partitions())),
             Rebalance::Lost(lost) => format!("lost {}", numbers(lost)),
+            other => panic!("nothing else is known: {other:?}"),
         };
         self.0.lock().expect("no listener panics").push(words);
     }
@@ -222,7 +223,7 @@ fn a_position_comes_from_the_commit_and_not_from_what_the_handle_remembers() {
 
     // 0 is an offset, and is not none: `start_at` is for groups that have committed nothing.
     first
-        .commit_offsets([(("orders", 0), OffsetAndMetadata::new(Offset::ZERO).metadata("anew"))])
+        .commit_offsets([(("orders", 0), OffsetAndMetadata::new(Offset::ZERO).with_metadata("anew"))])
         .wait()
         .expect("its own");
     drop(first);
@@ -230,6 +231,9 @@ fn a_position_comes_from_the_commit_and_not_from_what_the_handle_remembers() {
     assert_eq!(latest.poll(Duration::ZERO).expect("nothing is wrong").len(), 10);
     let committed = latest.committed(("orders", 0)).expect("the topic is there").expect("it was committed");
     assert_eq!((committed.offset, &*committed.metadata), (Offset::ZERO, "anew"));
+    // What one group has committed, another takes over as it is.
+    let anew = OffsetAndMetadata::from(committed);
+    assert_eq!((anew.offset(), anew.metadata()), (Offset::ZERO, "anew"));
     let other = shop.broker.consumer().group("shipping").subscribe(["orders"]).start_at(StartAt::Latest);
     let mut other = other.build().expect("anybody may join");
     assert!(other.poll(Duration::ZERO).expect("nothing is wrong").is_empty());
@@ -607,6 +611,20 @@ fn a_listener_may_seek_and_may_panic() {
     let poll = std::panic::AssertUnwindSafe(|| member.poll(Duration::ZERO));
     std::panic::catch_unwind(poll).expect_err("the listener panics");
     assert_eq!(member.poll(Duration::ZERO).expect("nothing is wrong").len(), 20, "it reads them again");
+}
+
+#[test]
+fn assignors_add_up_and_the_first_that_all_offer_is_used() {
+    let shop = Shop::open(1);
+    let used = || shop.broker.describe_group("billing").expect("it has members").assignor;
+    let mut first = shop.billing().assignor(Range).assignor(RoundRobin).build().expect("it may join");
+    first.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(used(), "range");
+    let _second = shop.billing().assignors([]).assignor(RoundRobin).build().expect("they have one in common");
+    first.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(used(), "roundrobin");
+    let default = shop.billing().build().map(drop).expect_err("it offers the default alone");
+    assert_eq!(default.kind(), ErrorKind::Conflict);
 }
 
 #[test]
