@@ -199,17 +199,14 @@ impl Book {
             self.held.insert(place, Held { committed, data, level, is_durable, fate });
         }
         if !held.is_empty() {
-            self.settle(waker)?;
+            self.settle(waker);
         }
         Ok(Accepted { stored, held })
     }
 
-    /// Stores what was held and whose data is durable now. Whoever is in `context` is called when it is worth to
-    /// look again.
-    ///
-    /// # Errors
-    /// Those of storing: what could not be stored is given up.
-    pub(super) fn settle(&mut self, context: &mut Context<'_>) -> Result<()> {
+    /// Stores what was held and whose data is durable now, of whatever group. Whoever is in `context` is called when
+    /// it is worth to look again. What cannot be stored is given up: why, its fate says, and to nobody else.
+    pub(super) fn settle(&mut self, context: &mut Context<'_>) {
         let mut ready = Vec::new();
         self.held.retain(|place, held| match Pin::new(&mut held.is_durable).poll(context) {
             Poll::Pending => true,
@@ -222,25 +219,20 @@ impl Book {
                 false
             }
         });
-        let stored = ready.into_iter().map(|place| self.store_held(place)).collect::<Vec<_>>();
-        stored.into_iter().collect()
+        ready.into_iter().for_each(|place| self.store_held(place));
     }
 
     /// Stores a commit whose data is durable.
-    fn store_held(&mut self, place: Place) -> Result<()> {
-        let Some(held) = self.held.remove(&place) else { return Ok(()) };
+    fn store_held(&mut self, place: Place) {
+        let Some(held) = self.held.remove(&place) else { return };
         let (group, topic, partition) = place;
         let entry = Entry::Offset { group, topic, partition, committed: Some(held.committed) };
         match self.say(vec![entry], held.level) {
             // Whoever is to hear of its sync asks for that himself.
             Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
             Ok(Remaining::Nothing) => {}
-            Err(error) => {
-                drop(held.fate.set(error.clone()));
-                return Err(error);
-            }
+            Err(error) => drop(held.fate.set(error)),
         }
-        Ok(())
     }
 
     /// What the first of these that is held, or what outdid it, waits for.

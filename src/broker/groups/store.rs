@@ -213,8 +213,13 @@ impl OffsetStore {
         }
     }
 
-    pub(super) fn settle(&self) -> Result<()> {
-        self.with(|book, context| book.settle(context))
+    /// Stores what was held and whose data is durable now.
+    pub(super) fn settle(&self) {
+        // While it is not open nothing is held.
+        drop(self.with(|book, context| {
+            book.settle(context);
+            Ok(())
+        }));
     }
 
     pub(super) fn awaited(&self, commits: &[(Place, Fate)]) -> Option<Result<Pending<()>>> {
@@ -301,7 +306,7 @@ impl OffsetStore {
             }
         }
         // What fails is not acknowledged.
-        drop(self.settle());
+        self.settle();
     }
 }
 
