@@ -290,9 +290,9 @@ impl OffsetStore {
             let is_wanted = book.wants_snapshot();
             is_wanted.then(|| Ok((book.append_snapshot()?, book.log.clone()))).transpose()
         })?;
-        let Some((base, log)) = snapshot else { return Ok(()) };
+        let Some(((base, flushed), log)) = snapshot else { return Ok(()) };
         if !planted(Bug::SnapshotNotSynced) {
-            log.flush().wait()?;
+            flushed.wait()?;
         }
         log.delete_records(base)
     }
