@@ -107,6 +107,7 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// - `Fenced`: another has taken over the instance id; for good.
+    /// - `Conflict`, `TooLarge`: it was expelled, and has no place in the group any more; for good.
     /// - `InvalidInput`: the assignor gave no assignment that can be used; until the group changes.
     /// - `Closed`; those of the log of commits.
     fn poll(&self) -> Result<Vec<GroupEvent>>;
@@ -154,6 +155,9 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
 
     /// Has ended to wait: from now on the poll interval runs.
     fn wait_ends(&self);
+
+    /// Whether it is a member no more, and all that it had is lost: it was fenced, could not join anew, or has left.
+    fn is_over(&self) -> bool;
 
     /// The id of this life of the member.
     fn id(&self) -> Arc<str>;

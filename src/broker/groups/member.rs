@@ -195,6 +195,10 @@ impl GroupMember for Member {
         self.seat.work_since(self.groups.now());
     }
 
+    fn is_over(&self) -> bool {
+        self.life.lock().over.is_some()
+    }
+
     fn id(&self) -> Arc<str> {
         self.life.lock().id.clone()
     }

@@ -2,6 +2,7 @@
 
 use super::START;
 use annals::clock::ManualClock;
+use annals::group::{Assignor, Range, RoundRobin};
 use annals::io::{Fate, SimDisk};
 use annals::{
     Broker, Consumer, ConsumerOptions, Durability, ErrorKind, Maintenance, Offset, OffsetAndMetadata,
@@ -200,6 +201,31 @@ fn who_is_asked_to_give_up_may_commit_first_and_who_has_lost_may_not() {
     members[0].poll(Duration::ZERO).expect("it joins anew");
     let [lost, ..] = &*heard.take() else { panic!("it hears of it") };
     assert!(lost.starts_with("lost "), "{lost}");
+}
+
+/// SEMANTICS 31: it is said also where the member was expelled, and has no place in the group any more.
+#[test]
+fn who_cannot_join_anew_hears_what_it_has_lost() {
+    let shop = Shop::open(2);
+    shop.fill(10);
+    let heard = Heard::default();
+    let listener = {
+        let heard = heard.clone();
+        move |event: Rebalance<'_>| heard.hear(&event)
+    };
+    let by =
+        |assignor: Arc<dyn Assignor>| shop.billing().poll_interval_max(30 * SECOND).assignors([assignor]);
+    let mut expelled = by(Arc::new(Range)).on_rebalance(listener).build().expect("anybody may join");
+    expelled.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(heard.take(), ["assigned 0 1"]);
+    pass(&shop, 31 * SECOND);
+    let _other = by(Arc::new(RoundRobin)).build().expect("nobody else is in it");
+    for _ in 0..2 {
+        let error = expelled.poll(Duration::ZERO).expect_err("they have no assignor in common");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+    assert_eq!(heard.take(), ["lost 0 1"]);
+    assert!(expelled.assignment().is_empty());
 }
 
 /// SEMANTICS 32
