@@ -219,20 +219,19 @@ impl Depot {
 
     /// A line holds a partition, which is to be let go of when it is idle.
     pub(super) fn note_held(&self) {
-        if !self.is_holding.load(Ordering::Acquire) && !self.is_holding.swap(true, Ordering::AcqRel) {
-            self.rest_later();
+        if self.is_holding.load(Ordering::Acquire) {
+            return;
+        }
+        // Read first: a clock is the user's, and may panic.
+        let rest_at = self.clock.monotonic().saturating_add(REST_EVERY);
+        if !self.is_holding.swap(true, Ordering::AcqRel) {
+            self.agenda.lock().rest_at = Some(rest_at);
             self.upkeep.call();
         }
     }
 
-    /// Some line still holds a partition.
-    pub(super) fn rest_later(&self) {
-        self.agenda.lock().rest_at = Some(self.clock.monotonic().saturating_add(REST_EVERY));
-    }
-
-    /// What is due now. Whoever looks for idle partitions then calls [`Depot::note_held`] if any is left.
-    pub(super) fn take_due(&self) -> Due {
-        let now = self.clock.monotonic();
+    /// What is due at `now` (monotonic), which is taken off the list. Whoever looks for idle partitions then calls [`Depot::note_held`] if any is left.
+    pub(super) fn take_due(&self, now: Duration) -> Due {
         let mut agenda = self.agenda.lock();
         let later = agenda.lines.split_off(&(now, u64::MAX));
         let lines = std::mem::replace(&mut agenda.lines, later).into_values().collect();
