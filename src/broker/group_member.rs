@@ -149,8 +149,11 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
     /// [`GroupMember::is_called`] after that, and registers anew when it was woken.
     fn register(&self, waker: &Waker);
 
-    /// Begins to wait for records: however long that takes, the member makes progress. The next poll ends it, as
-    /// does [`GroupMember::wait_ends`].
+    /// A waker that calls `waker`, to be woken with while it waits: so its group knows that it is woken.
+    fn noting(&self, waker: &Waker) -> Waker;
+
+    /// Begins to wait for records: however long that takes, the member makes progress until it is woken. The next poll
+    /// ends it, as does [`GroupMember::wait_ends`].
     fn wait_begins(&self);
 
     /// Has ended to wait: from now on the poll interval runs.

@@ -147,7 +147,7 @@ impl ConsumerOptions {
     }
 
     /// How long it may work between two polls before it is taken to be stuck and expelled. Default 5 minutes; above
-    /// 0. Waiting inside of a poll does not count.
+    /// 0. Waiting inside of a poll does not count, up to the moment when a future or stream is woken.
     #[doc(alias = "max.poll.interval.ms")]
     #[must_use]
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {

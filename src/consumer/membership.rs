@@ -185,6 +185,11 @@ impl Membership {
         Readiness::Ready
     }
 
+    /// A waker to sleep with: it calls `waker`, and the group knows.
+    pub(super) fn noting(&self, waker: &Waker) -> Waker {
+        self.member.noting(waker)
+    }
+
     /// Has waited for nothing.
     pub(super) fn wait_ends(&self) {
         if !planted(Bug::StillWaiting) {

@@ -187,6 +187,10 @@ impl GroupMember for Member {
         self.seat.register(waker);
     }
 
+    fn noting(&self, waker: &Waker) -> Waker {
+        self.seat.noting(waker)
+    }
+
     fn wait_begins(&self) {
         self.seat.wait();
     }

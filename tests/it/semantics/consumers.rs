@@ -388,6 +388,23 @@ fn a_stream_that_is_left_alone_is_expelled_when_it_was_woken() {
     assert_eq!(refused.kind(), ErrorKind::Fenced);
 }
 
+/// SEMANTICS 34: so is one that is left alone while records lie ready for it.
+#[test]
+fn a_stream_that_is_left_alone_with_records_is_expelled() {
+    use futures_core::Stream;
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let shop = Shop::open(1);
+    let options = shop.billing().poll_interval_max(30 * SECOND);
+    let mut left = Box::pin(options.build().expect("anybody may join").into_stream());
+    assert!(left.as_mut().poll_next(&mut context).is_pending());
+    (0..3).for_each(|_| pass(&shop, 31 * SECOND));
+    left.consumer().commit().wait().expect("it waits");
+    shop.fill(1);
+    (0..3).for_each(|_| pass(&shop, 31 * SECOND));
+    let refused = left.consumer().commit().wait().expect_err("it has not polled for too long");
+    assert_eq!(refused.kind(), ErrorKind::Fenced);
+}
+
 /// SEMANTICS 34: whoever is blocked in its poll is not expelled, neither while nothing happens nor after it was called.
 #[test]
 fn a_blocked_poll_is_not_expelled_however_long_it_waits() {
