@@ -210,19 +210,20 @@ impl Worker {
 /// The thread.
 fn run(inbox: &Receiver<Call>, clock: &dyn Clock) {
     let mut schedule = Schedule::default();
+    let mut now = Duration::ZERO;
     loop {
-        let now = clock.monotonic();
+        now = read(clock, now);
         let waiting = match schedule.next() {
             Some(due) => inbox.recv_timeout(due.saturating_sub(now).min(SLEEP_MAX)),
             None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match waiting {
-            Ok(Call::Look(chore)) => attend(&chore, &mut schedule, clock),
-            Ok(Call::LookLast(chore)) => attend(&Arc::downgrade(&chore), &mut schedule, clock),
+            Ok(Call::Look(chore)) => attend(&chore, &mut schedule, (clock, now)),
+            Ok(Call::LookLast(chore)) => attend(&Arc::downgrade(&chore), &mut schedule, (clock, now)),
             Err(RecvTimeoutError::Timeout) => {
                 // Its time has passed, whatever a clock says that somebody holds still.
                 if let Some(chore) = schedule.pop() {
-                    attend(&chore, &mut schedule, clock);
+                    attend(&chore, &mut schedule, (clock, now));
                 }
             }
             Ok(Call::End) | Err(RecvTimeoutError::Disconnected) => return,
@@ -230,14 +231,19 @@ fn run(inbox: &Receiver<Call>, clock: &dyn Clock) {
         // However many calls come in, what is due has its turn.
         while schedule.next().is_some_and(|due| due <= now) {
             if let Some(chore) = schedule.pop() {
-                attend(&chore, &mut schedule, clock);
+                attend(&chore, &mut schedule, (clock, now));
             }
         }
     }
 }
 
-/// Works for one chore and notes when it is due again.
-fn attend(weak: &Weak<dyn Chore>, schedule: &mut Schedule, clock: &dyn Clock) {
+/// What the clock says; `last` where it panics: it is the user's, and others are due as well.
+fn read(clock: &dyn Clock, last: Duration) -> Duration {
+    catch_unwind(AssertUnwindSafe(|| clock.monotonic())).unwrap_or(last)
+}
+
+/// Works for one chore and notes when it is due again. The clock was read a moment ago.
+fn attend(weak: &Weak<dyn Chore>, schedule: &mut Schedule, (clock, now): (&dyn Clock, Duration)) {
     schedule.remove(weak);
     let Some(chore) = weak.upgrade() else { return };
     let upkeep = chore.upkeep();
@@ -248,7 +254,7 @@ fn attend(weak: &Weak<dyn Chore>, schedule: &mut Schedule, clock: &dyn Clock) {
     upkeep.answer();
     match catch_unwind(AssertUnwindSafe(|| chore.do_due())) {
         Ok(Duration::MAX) => {}
-        Ok(next) => schedule.add(weak, clock.monotonic().saturating_add(next.min(SLEEP_MAX))),
+        Ok(next) => schedule.add(weak, read(clock, now).saturating_add(next.min(SLEEP_MAX))),
         Err(_) => chore.panicked(),
     }
     drop(at_work);

@@ -10,7 +10,7 @@
 
 use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
-use crate::partition::StoredBatch;
+use crate::partition::{Landmark, StoredBatch};
 use crate::record::Batch;
 use crate::sync::Ticket;
 use crate::topic::{Extent, TopicSettings};
@@ -128,12 +128,15 @@ pub(crate) trait BackendWatch: Send + Sync {
     /// As [`crate::Topic::partition`].
     fn open(&mut self) -> Result<Arc<dyn BackendPartition>>;
 
-    /// Whether the log has been cut below `offset` since it was opened here first, or since the answer was last that it
-    /// was not. Of a partition that was closed meanwhile only what was cut since it was opened is known.
+    /// Whether the log has been cut below `offset` since the moment from which cuts count, or since the answer was last
+    /// that it was not. Of a partition that was closed meanwhile only what was cut since it was opened is known.
     fn is_cut_below(&mut self, offset: Offset) -> bool;
 
-    /// What was read does not matter any more, nor what was cut before the partition is opened again.
-    fn forget_cuts(&mut self);
+    /// This moment, to count cuts from. To be asked for before the end is looked at.
+    fn landmark(&self) -> Landmark;
+
+    /// What was cut before this moment does not matter.
+    fn count_cuts_from(&mut self, landmark: Landmark);
 
     /// Asks whether there may be something at `offset` or behind it, or something to say of the partition, and to be
     /// woken when there may be.

@@ -94,13 +94,15 @@ impl Core {
         self.guests.dismiss();
         self.upkeep.stop();
         // Changes of topics that are under way come to their end first.
-        let catalog = self.home.catalog();
+        let mut catalog = self.home.catalog();
         let topics = self.topics();
         let why = self.home.closed();
         let (ends, ended): (Vec<_>, Vec<_>) = topics.iter().map(|topic| topic.end(&why)).unzip();
+        // Whoever waits for it now makes no topic any more: that would outlive the lock of the directory.
+        let open = catalog.take();
         drop(catalog);
         ended.into_iter().for_each(Ended::wake);
-        self.home.close();
+        drop(open);
         self.guests.end();
         if let Some(thread) = &self.thread {
             thread.end();
@@ -139,3 +141,6 @@ impl fmt::Debug for Core {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

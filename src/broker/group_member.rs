@@ -107,6 +107,7 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// - `Fenced`: another has taken over the instance id; for good.
+    /// - `Conflict`, `TooLarge`: it was expelled, and has no place in the group any more; for good.
     /// - `InvalidInput`: the assignor gave no assignment that can be used; until the group changes.
     /// - `Closed`; those of the log of commits.
     fn poll(&self) -> Result<Vec<GroupEvent>>;
@@ -148,12 +149,18 @@ pub(crate) trait GroupMember: fmt::Debug + Send + Sync {
     /// [`GroupMember::is_called`] after that, and registers anew when it was woken.
     fn register(&self, waker: &Waker);
 
-    /// Begins to wait for records: however long that takes, the member makes progress. The next poll ends it, as
-    /// does [`GroupMember::wait_ends`].
+    /// A waker that calls `waker`, to be woken with while it waits: so its group knows that it is woken.
+    fn noting(&self, waker: &Waker) -> Waker;
+
+    /// Begins to wait for records: however long that takes, the member makes progress until it is woken. The next poll
+    /// ends it, as does [`GroupMember::wait_ends`].
     fn wait_begins(&self);
 
     /// Has ended to wait: from now on the poll interval runs.
     fn wait_ends(&self);
+
+    /// Whether it is a member no more, and all that it had is lost: it was fenced, could not join anew, or has left.
+    fn is_over(&self) -> bool;
 
     /// The id of this life of the member.
     fn id(&self) -> Arc<str>;

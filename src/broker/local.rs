@@ -4,7 +4,7 @@ use super::backend::{Backend, BackendPartition, BackendReader, BackendTopic, Bac
 use super::core::Core;
 use super::group_member::{GroupMember, MemberOptions};
 use crate::clock::Clock;
-use crate::partition::StoredBatch;
+use crate::partition::{Landmark, StoredBatch};
 use crate::record::Batch;
 use crate::sync::{Ordering, Ticket};
 use crate::topic::{Extent, Topic, TopicSettings, Watch};
@@ -103,8 +103,12 @@ impl BackendWatch for Watch {
         Watch::is_cut_below(self, offset)
     }
 
-    fn forget_cuts(&mut self) {
-        Watch::forget_cuts(self);
+    fn landmark(&self) -> Landmark {
+        Watch::landmark(self)
+    }
+
+    fn count_cuts_from(&mut self, landmark: Landmark) {
+        Watch::count_cuts_from(self, landmark);
     }
 
     fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -189,7 +189,8 @@ impl ConsumerOptions {
 
     /// How long it may work between two polls before it is expelled. Default 5 minutes; above 0.
     ///
-    /// It is taken to be stuck then. Waiting inside of a poll does not count.
+    /// It is taken to be stuck then. Waiting inside of a poll does not count, up to the moment
+    /// when a future or stream is woken.
     #[doc(alias = "max.poll.interval.ms")]
     #[must_use]
     pub fn poll_interval_max(mut self, interval: Duration) -> Self {

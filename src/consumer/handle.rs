@@ -186,10 +186,16 @@ impl Consumer {
                 return Poll::Ready(found);
             }
             let readiness = self.membership.as_ref().map_or(Readiness::Ready, Membership::wait_begins);
-            if readiness == Readiness::Ready && self.bell.poll(context).is_pending() {
+            if readiness == Readiness::Ready && self.sleep(context).is_pending() {
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Asks whether anything has rung, and to be woken when it does.
+    fn sleep(&self, context: &Context<'_>) -> Poll<()> {
+        let Some(membership) = &self.membership else { return self.bell.poll(context) };
+        self.bell.poll(&Context::from_waker(&membership.noting(context.waker())))
     }
 
     /// What there is to return now: records, or none because it was woken. Nothing: there is nothing yet.

@@ -9,6 +9,7 @@ use super::limits::Room;
 use super::reset::{Cause, Reset, Resets};
 use crate::broker::backend::{BackendReader, BackendTopic, BackendWatch};
 use crate::broker::group_member::CommitPoint;
+use crate::partition::Landmark;
 use crate::sync::{Bell, Bug, Rope, planted};
 use crate::{Error, ErrorKind, Offset, ReadLevel, Records, Result, StartAt, TopicPartition};
 use std::sync::Arc;
@@ -97,8 +98,10 @@ impl Lane {
     /// # Errors
     /// As [`Topic::partition`]; for a time also what reading says. The position is as it was.
     pub(super) fn seek(&mut self, start: StartAt) -> Result<()> {
+        // Before the end is looked at: what it means may be cut away at once.
+        let landmark = self.watch.landmark();
         let position = self.resolve(start)?;
-        self.move_to(position);
+        self.move_to_since(position, landmark);
         Ok(())
     }
 
@@ -117,11 +120,16 @@ impl Lane {
 
     /// Goes on from this offset.
     pub(super) fn move_to(&mut self, position: Offset) {
+        let landmark = self.watch.landmark();
+        self.move_to_since(position, landmark);
+    }
+
+    fn move_to_since(&mut self, position: Offset, landmark: Landmark) {
         self.position = position;
         self.unresolved = None;
         self.reader = None;
         self.rest = None;
-        self.watch.forget_cuts();
+        self.watch.count_cuts_from(landmark);
         self.failed = None;
     }
 

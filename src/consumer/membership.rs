@@ -72,8 +72,8 @@ impl Membership {
 
     /// Hears what is new in the group, and commits if that is due.
     pub(super) fn step(&mut self, lanes: &mut Lanes) -> Result<()> {
-        let events = self.member.poll().inspect_err(|error| {
-            if error.kind() == ErrorKind::Fenced {
+        let events = self.member.poll().inspect_err(|_| {
+            if self.member.is_over() {
                 let all: Vec<_> = lanes.places().cloned().collect();
                 self.lose(&all, lanes);
             }
@@ -182,6 +182,11 @@ impl Membership {
             alarm.ring_at(due);
         }
         Readiness::Ready
+    }
+
+    /// A waker to sleep with: it calls `waker`, and the group knows.
+    pub(super) fn noting(&self, waker: &Waker) -> Waker {
+        self.member.noting(waker)
     }
 
     /// Has waited for nothing.

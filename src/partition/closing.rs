@@ -21,6 +21,11 @@ impl Shared {
 
     /// Closes for all handles. A second call does nothing.
     pub(super) fn close(&self) -> Result<()> {
+        if matches!(self.writer.lock().state, State::Closed) {
+            // Not even for its thread is waited: it may be in a waker, which waits for whoever lets go of a handle.
+            self.upkeep.halt();
+            return Ok(());
+        }
         // Before the directory is released, lest the thread be in there beside the next owner.
         self.upkeep.stop();
         let result = self.close_quietly();

@@ -10,7 +10,8 @@ use std::sync::{Arc, Weak};
 /// after a cut, so that an offset alone does not say whether it still means what it meant then.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landmark {
-    partition: Weak<Shared>,
+    /// None as long as nobody has been there; dangling where the partition was at rest.
+    life: Option<Weak<Shared>>,
     /// How often the log had begun anew.
     restarts: u64,
 }
@@ -20,7 +21,7 @@ impl Landmark {
     /// was read up to `offset` still stands, and only later cuts can change that. Of a partition that was closed since
     /// nothing is known until it is followed.
     pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
-        let Some(shared) = self.partition.upgrade() else { return false };
+        let Some(shared) = self.life.as_ref().and_then(Weak::upgrade) else { return false };
         // In this order: a cut in between is looked at again.
         let now = shared.commit.goal(offset.get());
         if now.restarts == self.restarts || planted(Bug::CutNotNoticed) {
@@ -33,32 +34,25 @@ impl Landmark {
         is_cut
     }
 
-    /// Whether the life that it lies in is over: the log is to be followed into the next.
+    /// Whether it lies in no life that goes on: the log is to be followed into the next.
     pub(crate) fn is_over(&self) -> bool {
-        self.is_set() && self.partition.strong_count() == 0
+        self.life.as_ref().is_none_or(|life| life.strong_count() == 0)
     }
 
     /// Follows the log into the life that it has as `partition`, unless it lies in that already. What was read in an
     /// earlier one is cut by any cut of this.
     pub(crate) fn follow(&mut self, partition: &Partition) {
-        if self.partition.as_ptr() != Arc::as_ptr(partition.shared()) {
-            *self = if self.is_set() {
-                Self { restarts: 0, ..partition.landmark() }
-            } else {
-                partition.landmark()
-            };
-        }
+        let shared = partition.shared();
+        let restarts = match &self.life {
+            Some(life) if life.as_ptr() == Arc::as_ptr(shared) => return,
+            Some(_) => 0,
+            None => shared.commit.goal(0).restarts,
+        };
+        *self = Self { life: Some(Arc::downgrade(shared)), restarts };
     }
 
-    fn is_set(&self) -> bool {
-        !self.partition.ptr_eq(&Weak::new())
-    }
-}
-
-impl Partition {
-    /// This moment. To be asked for before the end is looked at.
-    pub(crate) fn landmark(&self) -> Landmark {
-        let restarts = self.shared().commit.goal(0).restarts;
-        Landmark { partition: Arc::downgrade(self.shared()), restarts }
+    /// The partition is at rest: any cut of its next life comes after this moment.
+    pub(crate) fn follow_to_rest(&mut self) {
+        self.life.get_or_insert_default();
     }
 }

@@ -78,6 +78,14 @@ impl Failure {
         }
     }
 
+    /// Whether it can be told: a batch is noted before it is told itself what has become of it.
+    fn is_known(&self) -> bool {
+        match self {
+            Self::Unwritten(fate) => fate.is_settled(),
+            Self::Lost(_) => true,
+        }
+    }
+
     fn set_told(&self) {
         if let Self::Unwritten(fate) = self {
             fate.set_told();
@@ -175,16 +183,16 @@ impl Depot {
     fn note(&self, failure: Failure) {
         let mut failed = self.failed.lock();
         if failed.len() >= FAILED_MAX {
-            failed.retain(|failure| failure.to_tell().is_err());
+            failed.retain(|failure| !failure.is_known() || failure.to_tell().is_err());
         }
         if failed.len() < FAILED_MAX {
             failed.push(failure);
         }
     }
 
-    /// The first error since the last flush that nobody has heard of.
+    /// The first error since the last flush that nobody has heard of. What is not known yet is left to the next.
     pub(super) fn take_failure(&self) -> Result<()> {
-        let failed = std::mem::take(&mut *self.failed.lock());
+        let failed: Vec<_> = self.failed.lock().extract_if(.., |failure| failure.is_known()).collect();
         let first = failed.iter().try_for_each(Failure::to_tell);
         failed.iter().for_each(Failure::set_told);
         first
@@ -211,20 +219,19 @@ impl Depot {
 
     /// A line holds a partition, which is to be let go of when it is idle.
     pub(super) fn note_held(&self) {
-        if !self.is_holding.load(Ordering::Acquire) && !self.is_holding.swap(true, Ordering::AcqRel) {
-            self.rest_later();
+        if self.is_holding.load(Ordering::Acquire) {
+            return;
+        }
+        // Read first: a clock is the user's, and may panic.
+        let rest_at = self.clock.monotonic().saturating_add(REST_EVERY);
+        if !self.is_holding.swap(true, Ordering::AcqRel) {
+            self.agenda.lock().rest_at = Some(rest_at);
             self.upkeep.call();
         }
     }
 
-    /// Some line still holds a partition.
-    pub(super) fn rest_later(&self) {
-        self.agenda.lock().rest_at = Some(self.clock.monotonic().saturating_add(REST_EVERY));
-    }
-
-    /// What is due now. Whoever looks for idle partitions then calls [`Depot::note_held`] if any is left.
-    pub(super) fn take_due(&self) -> Due {
-        let now = self.clock.monotonic();
+    /// What is due at `now` (monotonic), which is taken off the list. Whoever looks for idle partitions then calls [`Depot::note_held`] if any is left.
+    pub(super) fn take_due(&self, now: Duration) -> Due {
         let mut agenda = self.agenda.lock();
         let later = agenda.lines.split_off(&(now, u64::MAX));
         let lines = std::mem::replace(&mut agenda.lines, later).into_values().collect();
@@ -242,5 +249,44 @@ impl Depot {
         let line = agenda.lines.first_key_value().map(|((due, _), _)| *due);
         let next = line.into_iter().chain(agenda.rest_at).min();
         next.map_or(Duration::MAX, |next| next.saturating_sub(self.clock.monotonic()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::producer::line::Line;
+    use crate::{Broker, ErrorKind, KeyHash, OnFullBuffer, SendDurability, TopicOptions, TopicPartition};
+
+    fn depot(broker: &Broker) -> Arc<Depot> {
+        let settings = Settings {
+            linger: Duration::ZERO,
+            batch_bytes: 16 << 10,
+            buffer_bytes: 1 << 20,
+            durability: SendDurability::OfTopic,
+            on_full_buffer: OnFullBuffer::Refuse,
+        };
+        Depot::new(broker.backend(), settings, Arc::new(KeyHash::Murmur2))
+    }
+
+    /// It was taken off the list while it seemed to be well, and the next flush did not tell of it either.
+    ///
+    /// SEMANTICS 28
+    #[test]
+    fn a_flush_leaves_what_is_not_yet_known_to_the_next() {
+        let broker = Broker::options().maintenance(Maintenance::Manual).open_in_memory().expect("memory");
+        broker.create_topic("t", TopicOptions::new()).expect("a new topic");
+        let depot = depot(&broker);
+        let lines = TopicLines::new(&depot, broker.backend().topic("t").expect("it is there"), 0);
+        let line = Line::new(TopicPartition::new("t", 0), lines.downgrade());
+        let fate = Fate::new(line.destination().clone(), SendDurability::Buffered);
+        fate.count_receipt();
+        // It is about to be told.
+        depot.note_failure(&fate);
+        depot.take_failure().expect("nothing is known yet");
+        assert!(!fate.is_told(), "so a flush waits for it");
+        fate.settle(Err(Error::new(ErrorKind::NoSpace, "the disk is full")));
+        assert_eq!(depot.take_failure().expect_err("nobody heard").kind(), ErrorKind::NoSpace);
+        depot.take_failure().expect("it was told");
     }
 }

@@ -11,7 +11,8 @@ use super::options::SendDurability;
 use crate::partition::{Remaining, StoredBatch};
 use crate::record::Times;
 use crate::sync::{
-    AtomicBool, Audience, Bug, Deadline, Ordering, Outcome, Place, Promise, Share, block_on, planted,
+    AtomicBool, AtomicU64, Audience, Bug, Deadline, Ordering, Outcome, Place, Promise, Share, block_on,
+    planted,
 };
 use crate::{Durability, Offset, Result, Timestamp};
 use std::fmt;
@@ -23,8 +24,10 @@ pub(super) struct Fate {
     outcome: Outcome<Result<Landed>>,
     destination: Arc<Destination>,
     level: SendDurability,
-    /// Whether a receipt has told its holder of the failure.
-    is_heard: AtomicBool,
+    /// How many receipts were given out. Changed under the lock of the line.
+    receipt_count: AtomicU64,
+    /// How many of them have told their holders of a failure.
+    heard_count: AtomicU64,
     /// Whether a flush has told of it, well or not.
     is_told: AtomicBool,
 }
@@ -52,8 +55,16 @@ impl Fate {
     pub(super) fn new(destination: Arc<Destination>, level: SendDurability) -> Arc<Self> {
         // At `Buffered` nobody waits for it.
         let outcome = if level == SendDurability::Buffered { Outcome::abandoned() } else { Outcome::new() };
-        let (is_heard, is_told) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { outcome, destination, level, is_heard, is_told })
+        let (receipt_count, heard_count) = (AtomicU64::new(0), AtomicU64::new(0));
+        let is_told = AtomicBool::new(false);
+        Arc::new(Self { outcome, destination, level, receipt_count, heard_count, is_told })
+    }
+
+    /// A record of the batch gets a receipt. To be called under the lock of the line.
+    #[inline]
+    pub(super) fn count_receipt(&self) {
+        let count = self.receipt_count.load(Ordering::Relaxed);
+        self.receipt_count.store(count.saturating_add(1), Ordering::Relaxed);
     }
 
     /// The level that receipts wait for.
@@ -88,13 +99,17 @@ impl Fate {
         }
     }
 
-    /// Its error, if it failed and a receipt was dropped, or none has told of it.
+    /// Its error, if it failed and not all of its receipts have told of that: one was dropped, or is still held.
     pub(super) fn unheard_error(&self) -> Result<()> {
-        let is_heard = self.is_heard.load(Ordering::Acquire) && !self.outcome.is_abandoned();
         match self.outcome.get() {
-            Some(Err(error)) if !is_heard => Err(error),
+            Some(Err(error)) if !self.is_heard() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Whether all of its receipts have told of its failure, once it has failed: no more are given out then.
+    fn is_heard(&self) -> bool {
+        self.heard_count.load(Ordering::Acquire) >= self.receipt_count.load(Ordering::Relaxed)
     }
 
     /// What a flush tells of it that was told `done`. Who heard of a failed sync did not hear of it for those before.
@@ -174,7 +189,8 @@ impl Fate {
 
     fn hear(&self, done: Result<Landed>, share: Share) -> Result<RecordMetadata> {
         if done.is_err() {
-            self.is_heard.store(true, Ordering::Release);
+            // A receipt tells once.
+            self.heard_count.fetch_add(1, Ordering::AcqRel);
         }
         let landed = done?;
         let index = if planted(Bug::ShareIgnored) { 0 } else { u64::from(share.index) };

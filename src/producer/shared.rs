@@ -224,8 +224,9 @@ impl Chore for Shared {
     }
 
     fn do_due(&self) -> Duration {
-        let due = self.depot.take_due();
+        // Read once, and first: a clock is the user's, and may panic; what was taken then would be forgotten.
         let now = self.depot.clock.monotonic();
+        let due = self.depot.take_due(now);
         for (lines, number) in due.lines {
             if let Some(lines) = lines.upgrade() {
                 lines.look_at(number, now);

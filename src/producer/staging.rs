@@ -185,6 +185,7 @@ impl Sending<'_> {
     /// The receipt of the record that was added last.
     #[inline]
     fn receipt(&self, open: &OpenBatch, line: &Line) -> Receipt {
+        open.fate.count_receipt();
         let timestamp = self.record.own_timestamp().unwrap_or(self.now);
         if open.fate.level() == SendDurability::Buffered {
             let (place, durability) = (line.place().clone(), SendDurability::Buffered);

@@ -106,7 +106,7 @@ impl<T: Clone> Outcome<T> {
     }
 
     /// Whether somebody has turned away.
-    pub(crate) fn is_abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire) != 0
     }
 }

@@ -96,11 +96,6 @@ impl Home {
         Ok(())
     }
 
-    /// Lets go of the catalog and of the lock.
-    pub(crate) fn close(&self) {
-        *self.catalog.lock() = None;
-    }
-
     pub(crate) fn closed(&self) -> Error {
         Error::new(ErrorKind::Closed, format!("{}: the broker was closed", self.root.path().display()))
     }

@@ -85,8 +85,11 @@ impl PartitionSlot {
         }
         match topic.open_partition(self.number) {
             Ok(partition) => {
-                *place = Place::Open { partition: partition.clone(), used: now };
+                let opened = Place::Open { partition: partition.clone(), used: now };
+                let before = std::mem::replace(&mut *place, opened);
                 self.stir(place);
+                // Without the lock: it may be the last handle of what was closed.
+                drop(before);
                 Ok(partition)
             }
             Err(error) => {

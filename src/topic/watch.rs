@@ -17,6 +17,17 @@ use crate::{Offset, Partition, ReadLevel, Result, Topic};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+impl PartitionSlot {
+    /// Has a landmark follow the log to where it is now, as far as that can be seen.
+    fn lead(&self, landmark: &mut Landmark) {
+        match self.look() {
+            Glance::Open(partition) => landmark.follow(&partition),
+            Glance::Resting(_) => landmark.follow_to_rest(),
+            Glance::Refused | Glance::Over(_) => {}
+        }
+    }
+}
+
 /// One who waits for a partition to grow.
 pub(crate) struct Watch {
     topic: Arc<SharedTopic>,
@@ -26,7 +37,7 @@ pub(crate) struct Watch {
     lookout: Lookout,
     /// Its place in the queue of the slot.
     ticket: Option<Ticket>,
-    /// When it was opened here, or was last seen not to have been cut.
+    /// When its reader began where it is, or the log was last seen not to have been cut.
     landmark: Landmark,
 }
 
@@ -54,20 +65,25 @@ impl Watch {
         Ok(partition)
     }
 
-    /// Whether the log has been cut below `offset` since it was opened here, or since the answer was last that it was
-    /// not. Of one that was closed meanwhile, only what was cut since it was opened is known.
-    pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
-        if self.landmark.is_over()
-            && let Glance::Open(partition) = self.slot.look()
-        {
-            self.landmark.follow(&partition);
-        }
-        self.landmark.is_cut_below(offset)
+    /// This moment, for [`Watch::count_cuts_from`]. To be asked for before the end is looked at.
+    pub(crate) fn landmark(&self) -> Landmark {
+        let mut landmark = Landmark::default();
+        self.slot.lead(&mut landmark);
+        landmark
     }
 
-    /// What was read does not matter any more, nor what was cut before it is opened again.
-    pub(crate) fn forget_cuts(&mut self) {
-        self.landmark = Landmark::default();
+    /// What was cut before this moment does not matter.
+    pub(crate) fn count_cuts_from(&mut self, landmark: Landmark) {
+        self.landmark = landmark;
+    }
+
+    /// Whether the log has been cut below `offset` since the moment from which cuts count, or since the answer was
+    /// last that it was not. Of one that was closed meanwhile, only what was cut since it was opened is known.
+    pub(crate) fn is_cut_below(&mut self, offset: Offset) -> bool {
+        if self.landmark.is_over() {
+            self.slot.lead(&mut self.landmark);
+        }
+        self.landmark.is_cut_below(offset)
     }
 
     /// From where to where it reaches for a reader of the watch's level. It is opened only if nothing is known of
@@ -121,6 +137,8 @@ impl Watch {
                 // Closed by a user, and not to rest: the next to ask for it opens it.
                 Glance::Open(partition) if partition.is_closed() => return Poll::Ready(Ok(())),
                 Glance::Open(partition) => {
+                    // Who sleeps at the end reads nothing, and hears of a cut all the same.
+                    self.landmark.follow(&partition);
                     match self.lookout.poll(&partition, (self.level, offset), context) {
                         // It has been put to rest, or come to its end, since.
                         Poll::Ready(Err(_)) if partition.is_closed() => {}

@@ -1,5 +1,6 @@
 //! Committed offsets as their users see them: kept, expired, described, reset, deleted.
 
+use crate::wakers::Alarm;
 use annals::clock::ManualClock;
 use annals::group::GroupState;
 use annals::io::{FailedSync, Failure, Fault, MemoryDisk, Op, SimDisk};
@@ -7,6 +8,7 @@ use annals::{
     Broker, Consumer, Durability, ErrorKind, Maintenance, Offset, Partition, ReadLevel, Record, StartAt,
     Timestamp, TopicOptions, TopicPartition,
 };
+use std::sync::Arc;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -290,6 +292,44 @@ fn a_commit_that_its_log_has_lost_is_stored_again_before_it_is_acknowledged() {
     kept.reopen().expect("the disk is well again");
     commit.wait().expect("the disk is well again");
     assert_eq!(committed(&open(&disk.kill()), "billing", "orders"), Some(1));
+}
+
+/// Two groups wait for their data. That of one cannot be stored, and the other was told so, whose commit then held.
+///
+/// SEMANTICS 30
+#[test]
+fn a_commit_fails_for_its_own_group_alone() {
+    for commits_anew in [false, true] {
+        let disk = SimDisk::new();
+        let options = Broker::options().clock(clock()).maintenance(Maintenance::Manual);
+        let broker = options.open_in(disk.root()).expect("the disk is well");
+        let join = |group: &str, topic: &str| {
+            let made = broker.create_topic(topic, TopicOptions::new()).expect("the disk is well");
+            let log = made.partition(0).expect("it is there");
+            log.append_with(Durability::Written, [Record::new("a")]).wait().expect("there is room");
+            let options = broker.consumer().group(group).subscribe([topic]).read_level(ReadLevel::Written);
+            let mut member = options.build().expect("it may join");
+            assert_eq!(member.poll(Duration::ZERO).expect("it is a member").len(), 1);
+            (log, member)
+        };
+        let ((_, billing), (parcels, shipping)) = (join("billing", "orders"), join("shipping", "parcels"));
+        let (mut own, other) = (billing.commit(), shipping.commit());
+        // Nothing can be stored any more.
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync).within("__consumer_offsets"));
+        let reset = broker.reset_group_offsets("third", [(place("orders", 0), Offset::ZERO)]);
+        assert_eq!(kind(reset), ErrorKind::Io);
+        parcels.flush().wait().expect("this log is well");
+        if commits_anew {
+            own = billing.commit();
+        }
+        assert!(Arc::new(Alarm::default()).poll(&mut own).is_pending(), "nothing is wrong with it");
+        assert_eq!(kind(other.wait()), ErrorKind::Poisoned);
+        let kept = broker.topic("__consumer_offsets").and_then(|topic| topic.partition(0));
+        kept.and_then(|kept| kept.reopen()).expect("the disk is well again");
+        own.wait().expect("the disk is well again");
+        assert_eq!(committed(&broker, "billing", "orders"), Some(1));
+        assert_eq!(committed(&broker, "shipping", "parcels"), None);
+    }
 }
 
 /// A member that leaves with a commit that waits for its data left a group of which nothing was known but offsets: they

@@ -10,6 +10,7 @@ mod basics;
 mod broker;
 mod broker_crash;
 mod broker_space;
+mod clocks_that_panic;
 mod consumer;
 mod consumer_crash;
 mod crash;

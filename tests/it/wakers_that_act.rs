@@ -1,7 +1,7 @@
 //! Wakers that use the broker by which they are called: none is called under a lock, and none is forgotten for that.
 
 use crate::crash::interlude::{Cue, Interlude};
-use crate::wakers::{Alarm, in_time};
+use crate::wakers::{Alarm, PATIENCE, in_time};
 use annals::clock::ManualClock;
 use annals::io::MemoryDisk;
 use annals::{
@@ -10,7 +10,7 @@ use annals::{
 };
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -199,4 +199,33 @@ fn who_waits_for_the_log_of_commits_may_use_the_groups_when_it_is_opened() {
         assert_eq!(broker.groups().expect("memory is well").len(), 1);
         assert!(act.has_acted());
     });
+}
+
+/// A waker that the disk thread calls closes what it was told of, or the broker of that, and waits for somebody who lets
+/// go of it. He waited for the disk thread; and the timers thread was such a somebody, for whom a close waits.
+#[test]
+fn who_lets_go_of_a_closed_partition_waits_for_no_thread() {
+    let alone = Partition::options().open_in_memory().expect("memory has room");
+    let broker = Broker::options().open_in_memory().expect("memory has room");
+    let topic = broker.create_topic("orders", TopicOptions::new()).expect("memory has room");
+    let shared = topic.partition(0).expect("it is there");
+    let closed_by = |log: &Partition, broker: Option<&Broker>| match broker {
+        None => log.close(),
+        Some(broker) => broker.close(),
+    };
+    for (log, broker) in [(alone, None), (shared, Some(broker))] {
+        let (told, hears) = mpsc::channel();
+        let mut appended = Box::pin(log.append([Record::new("a")]));
+        let waker = Act::new(move || {
+            closed_by(&log, broker.as_ref()).expect("memory is well");
+            let (let_go, lets_go) = mpsc::channel();
+            std::thread::spawn(move || {
+                drop(log);
+                let_go.send(()).expect("somebody listens");
+            });
+            told.send(lets_go.recv_timeout(PATIENCE).is_ok()).expect("somebody listens");
+        });
+        waker.follow(appended.as_mut());
+        assert!(hears.recv_timeout(2 * PATIENCE).expect("it was woken"), "it waits for the thread");
+    }
 }

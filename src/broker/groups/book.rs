@@ -106,18 +106,24 @@ impl Book {
     /// # Errors
     /// As [`Partition::append`]. Nothing of it holds then; what is in the log is set right by the next call.
     pub(super) fn say(&mut self, entries: Vec<Entry>, level: Durability) -> Result<Remaining> {
-        let rewinds = self.log.rewinds();
-        if self.is_doubtful || rewinds != self.rewinds {
-            let all: Vec<Entry> = self.ledger.entries().collect();
-            self.append(&all, Durability::Written)?;
-            (self.is_doubtful, self.rewinds) = (false, rewinds);
-        }
-        let before = self.log.log_end_offset();
-        let remaining = self.append(&entries, level).inspect_err(|error| {
-            // Of what found no room nothing was stored, unless some of it was before.
-            let is_whole = error.kind() == ErrorKind::NoSpace && self.log.log_end_offset() == before;
-            self.is_doubtful |= !is_whole;
-        })?;
+        let remaining = loop {
+            let rewinds = self.log.rewinds();
+            if self.is_doubtful || rewinds != self.rewinds {
+                let all: Vec<Entry> = self.ledger.entries().collect();
+                self.append(&all, Durability::Written)?;
+                (self.is_doubtful, self.rewinds) = (false, rewinds);
+            }
+            let before = self.log.log_end_offset();
+            let remaining = self.append(&entries, level).inspect_err(|error| {
+                // Of what found no room nothing was stored, unless some of it was before.
+                let is_whole = error.kind() == ErrorKind::NoSpace && self.log.log_end_offset() == before;
+                self.is_doubtful |= !is_whole;
+            })?;
+            // What remains is asked of the last batch: the ones before it are to lie in the same life of the log.
+            if self.log.rewinds() == rewinds {
+                break remaining;
+            }
+        };
         entries.into_iter().for_each(|entry| self.ledger.apply(entry));
         Ok(remaining)
     }
@@ -135,8 +141,20 @@ impl Book {
     /// # Errors
     /// As [`Book::say`].
     pub(super) fn flush(&mut self) -> Result<Pending<()>> {
-        self.say(Vec::new(), Durability::Written)?;
-        Ok(self.log.flush())
+        self.flush_across(|| ())
+    }
+
+    /// The same, with what others do between the word and the flush.
+    fn flush_across(&mut self, mut cross: impl FnMut()) -> Result<Pending<()>> {
+        loop {
+            self.say(Vec::new(), Durability::Written)?;
+            cross();
+            let flushed = self.log.flush();
+            // A log that has begun anew in between has nothing to sync, and may have lost what was said.
+            if self.log.rewinds() == self.rewinds {
+                return Ok(flushed);
+            }
+        }
     }
 
     fn append(&mut self, entries: &[Entry], level: Durability) -> Result<Remaining> {
@@ -199,17 +217,14 @@ impl Book {
             self.held.insert(place, Held { committed, data, level, is_durable, fate });
         }
         if !held.is_empty() {
-            self.settle(waker)?;
+            self.settle(waker);
         }
         Ok(Accepted { stored, held })
     }
 
-    /// Stores what was held and whose data is durable now. Whoever is in `context` is called when it is worth to
-    /// look again.
-    ///
-    /// # Errors
-    /// Those of storing: what could not be stored is given up.
-    pub(super) fn settle(&mut self, context: &mut Context<'_>) -> Result<()> {
+    /// Stores what was held and whose data is durable now, of whatever group. Whoever is in `context` is called when
+    /// it is worth to look again. What cannot be stored is given up: why, its fate says, and to nobody else.
+    pub(super) fn settle(&mut self, context: &mut Context<'_>) {
         let mut ready = Vec::new();
         self.held.retain(|place, held| match Pin::new(&mut held.is_durable).poll(context) {
             Poll::Pending => true,
@@ -222,25 +237,20 @@ impl Book {
                 false
             }
         });
-        let stored = ready.into_iter().map(|place| self.store_held(place)).collect::<Vec<_>>();
-        stored.into_iter().collect()
+        ready.into_iter().for_each(|place| self.store_held(place));
     }
 
     /// Stores a commit whose data is durable.
-    fn store_held(&mut self, place: Place) -> Result<()> {
-        let Some(held) = self.held.remove(&place) else { return Ok(()) };
+    fn store_held(&mut self, place: Place) {
+        let Some(held) = self.held.remove(&place) else { return };
         let (group, topic, partition) = place;
         let entry = Entry::Offset { group, topic, partition, committed: Some(held.committed) };
         match self.say(vec![entry], held.level) {
             // Whoever is to hear of its sync asks for that himself.
             Ok(Remaining::Sync(progress, goal)) => drop(Pending::until(progress, goal, ())),
             Ok(Remaining::Nothing) => {}
-            Err(error) => {
-                drop(held.fate.set(error.clone()));
-                return Err(error);
-            }
+            Err(error) => drop(held.fate.set(error)),
         }
-        Ok(())
     }
 
     /// What the first of these that is held, or what outdid it, waits for.
@@ -295,16 +305,29 @@ impl Book {
         self.record_count > SNAPSHOT_RECORDS_MIN.max(entries.saturating_mul(SNAPSHOT_RATIO))
     }
 
-    /// Appends all of the ledger. Once that is synced, the log can begin at the offset that is returned.
-    pub(super) fn append_snapshot(&mut self) -> Result<Offset> {
-        let base = self.log.log_end_offset();
+    /// Appends all of the ledger. Once the work is done that is returned, the log can begin at the offset beside it.
+    pub(super) fn append_snapshot(&mut self) -> Result<(Offset, Pending<()>)> {
+        self.append_snapshot_across(|| ())
+    }
+
+    /// The same, with what others do between the snapshot and its flush.
+    fn append_snapshot_across(&mut self, mut cross: impl FnMut()) -> Result<(Offset, Pending<()>)> {
         let entries: Vec<Entry> = self.ledger.entries().collect();
         let before = std::mem::take(&mut self.record_count);
-        if let Err(error) = self.append(&entries, Durability::Written) {
-            self.record_count += before;
-            return Err(error);
+        loop {
+            let rewinds = self.log.rewinds();
+            let base = self.log.log_end_offset();
+            if let Err(error) = self.append(&entries, Durability::Written) {
+                self.record_count += before;
+                return Err(error);
+            }
+            cross();
+            let flushed = self.log.flush();
+            // As in a flush: what replaces the rest may be lost, and the rest goes.
+            if self.log.rewinds() == rewinds {
+                return Ok((base, flushed));
+            }
         }
-        Ok(base)
     }
 
     /// Whether a group has committed anything, be its data durable or not yet.
@@ -332,3 +355,6 @@ impl Commit {
         Entry::Offset { group: group.clone(), topic: self.topic, partition: self.partition, committed }
     }
 }
+
+#[cfg(test)]
+mod tests;

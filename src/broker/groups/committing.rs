@@ -39,9 +39,8 @@ pub(super) enum Then {
 
 impl Committing {
     fn look(&self) -> Result<Step> {
-        let settled = self.store.settle();
+        self.store.settle();
         self.store.wake_waiters();
-        settled?;
         let awaited = self.store.awaited(&self.held);
         // Only now: what was no longer held then has its fate, if it was not stored.
         if let Some(error) = self.held.iter().find_map(|(_, fate)| fate.get()) {

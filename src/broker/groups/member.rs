@@ -187,12 +187,20 @@ impl GroupMember for Member {
         self.seat.register(waker);
     }
 
+    fn noting(&self, waker: &Waker) -> Waker {
+        self.seat.noting(waker)
+    }
+
     fn wait_begins(&self) {
         self.seat.wait();
     }
 
     fn wait_ends(&self) {
         self.seat.work_since(self.groups.now());
+    }
+
+    fn is_over(&self) -> bool {
+        self.life.lock().over.is_some()
     }
 
     fn id(&self) -> Arc<str> {

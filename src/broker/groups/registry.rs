@@ -180,7 +180,7 @@ impl Chore for Groups {
         }
         self.follow_topics(&core);
         // Whoever waits for the commit hears of the error.
-        drop(self.store.settle());
+        self.store.settle();
         self.store.wake_waiters();
         if self.store.look(super::book::Book::wants_snapshot).unwrap_or_default() {
             core.upkeep.call();

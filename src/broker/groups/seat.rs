@@ -2,13 +2,16 @@
 
 use crate::group::coordinator::Presence;
 use crate::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
-use std::task::Waker;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 /// Stands for "inside of a poll".
 const WAITING: u64 = u64::MAX;
-/// Stands for "not called".
+/// Stands for "not called" and for "not woken".
 const NEVER: u64 = u64::MAX;
+/// Stands for "woken, and nobody has asked since".
+const WOKEN: u64 = u64::MAX - 1;
 
 /// What a member and its group share.
 #[derive(Debug)]
@@ -22,7 +25,27 @@ pub(super) struct Seat {
     goes_by_rule: AtomicBool,
     /// When (monotonic, in nanoseconds) the member polled last.
     polled_at: AtomicU64,
+    /// When (monotonic, in nanoseconds) the member was first seen to have been woken while it waited, by whomever: its
+    /// partitions, its alarm, its group.
+    woken_at: AtomicU64,
     waker: Mutex<Option<Waker>>,
+}
+
+/// Notes that a member is woken, and wakes it.
+struct Woken {
+    /// Which may know of the waker itself, by way of a bell.
+    seat: Weak<Seat>,
+    waker: Waker,
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        // In this order: when it is woken it may wait anew.
+        if let Some(seat) = self.seat.upgrade() {
+            seat.woken_at.store(WOKEN, Ordering::SeqCst);
+        }
+        self.waker.wake_by_ref();
+    }
 }
 
 impl Default for Seat {
@@ -34,6 +57,7 @@ impl Default for Seat {
             fenced: AtomicBool::new(false),
             goes_by_rule: AtomicBool::new(false),
             polled_at: AtomicU64::new(0),
+            woken_at: AtomicU64::new(NEVER),
             waker: Mutex::new(None),
         }
     }
@@ -85,16 +109,29 @@ impl Seat {
         self.polled_at.store(nanos(now), Ordering::Release);
     }
 
+    /// Begins to wait; whoever wakes the member does so by [`Seat::noting`].
     pub(super) fn wait(&self) {
+        self.woken_at.store(NEVER, Ordering::SeqCst);
         self.polled_at.store(WAITING, Ordering::Release);
+    }
+
+    /// A waker that calls `waker`, and has it known before.
+    pub(super) fn noting(self: &Arc<Self>, waker: &Waker) -> Waker {
+        Arc::new(Woken { seat: Arc::downgrade(self), waker: waker.clone() }).into()
     }
 
     /// What the member does at `now`. One that waits has made progress up to then, and is asked again when its
     /// time from then on is over: so nobody has to tell the group that it has ended to wait. But one that was called
-    /// is woken, and works from then on: it may be a future that nobody polls.
+    /// or woken works from then on: it may be a future that nobody polls. Since when it is awake is not looked at
+    /// before somebody asks, lest a waker read a clock.
     pub(super) fn presence(&self, now: Duration) -> Presence {
+        let now = nanos(now);
         let polled_at = match self.polled_at.load(Ordering::Acquire) {
-            WAITING => self.called_at.load(Ordering::SeqCst).min(nanos(now)),
+            WAITING => {
+                let seen = self.woken_at.compare_exchange(WOKEN, now, Ordering::SeqCst, Ordering::SeqCst);
+                let (Ok(woken_at) | Err(woken_at)) = seen;
+                self.called_at.load(Ordering::SeqCst).min(woken_at).min(now)
+            }
             since => since,
         };
         Presence::Working(Duration::from_nanos(polled_at))

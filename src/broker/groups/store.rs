@@ -213,8 +213,13 @@ impl OffsetStore {
         }
     }
 
-    pub(super) fn settle(&self) -> Result<()> {
-        self.with(|book, context| book.settle(context))
+    /// Stores what was held and whose data is durable now.
+    pub(super) fn settle(&self) {
+        // While it is not open nothing is held.
+        drop(self.with(|book, context| {
+            book.settle(context);
+            Ok(())
+        }));
     }
 
     pub(super) fn awaited(&self, commits: &[(Place, Fate)]) -> Option<Result<Pending<()>>> {
@@ -285,9 +290,9 @@ impl OffsetStore {
             let is_wanted = book.wants_snapshot();
             is_wanted.then(|| Ok((book.append_snapshot()?, book.log.clone()))).transpose()
         })?;
-        let Some((base, log)) = snapshot else { return Ok(()) };
+        let Some(((base, flushed), log)) = snapshot else { return Ok(()) };
         if !planted(Bug::SnapshotNotSynced) {
-            log.flush().wait()?;
+            flushed.wait()?;
         }
         log.delete_records(base)
     }
@@ -301,7 +306,7 @@ impl OffsetStore {
             }
         }
         // What fails is not acknowledged.
-        drop(self.settle());
+        self.settle();
     }
 }
 

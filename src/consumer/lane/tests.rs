@@ -42,8 +42,12 @@ impl BackendWatch for Crossed {
         self.watch.is_cut_below(offset)
     }
 
-    fn forget_cuts(&mut self) {
-        self.watch.forget_cuts();
+    fn landmark(&self) -> Landmark {
+        self.watch.landmark()
+    }
+
+    fn count_cuts_from(&mut self, landmark: Landmark) {
+        self.watch.count_cuts_from(landmark);
     }
 
     fn poll(&mut self, offset: Offset, context: &mut Context<'_>) -> Poll<Result<()>> {

@@ -1,6 +1,6 @@
 //! Positions that are not in the log, and errors that go by.
 
-use super::{at, drain, fill, manual, orders, threaded};
+use super::{at, drain, fill, manual, orders, seen, threaded};
 use crate::wakers::{Alarm, PATIENCE};
 use annals::io::{Failure, Fault, Op, SimDisk};
 use annals::{
@@ -141,6 +141,64 @@ fn a_sleeper_hears_that_the_log_was_cut() {
         let Poll::Ready(Ok(first)) = alarm.poll(&mut waiting) else { panic!("it goes on at 4") };
         drop(waiting);
         assert_eq!(first.len() + drain(&mut reset).len(), 1 + usize::try_from(grown).expect("a few"));
+    }
+}
+
+/// SEMANTICS 37 and SEMANTICS 40: so does who has read nothing of it, since he began at its end, be that by a look
+/// (`polls`) or by name, and however the partition came to be open or at rest there.
+#[test]
+fn a_sleeper_that_has_read_nothing_hears_that_the_log_was_cut() {
+    let latest = StartAt::Latest;
+    for (start, polls, rests) in
+        [(latest, true, false), (latest, false, false), (at(10).into(), true, false), (latest, true, true)]
+    {
+        for grown in [0, 5, 8] {
+            let (broker, clock) = manual();
+            let topic = orders(&broker, 1);
+            fill(&topic, 0, 0..10, 1);
+            for _ in 0..2 * u32::from(rests) {
+                clock.advance(Duration::from_secs(60));
+                broker.maintain().expect("nothing fails");
+            }
+            assert_eq!(broker.stats().open_count == 0, rests);
+            let mut consumer =
+                broker.consumer().assign([(&topic, 0)]).start_at(start).build().expect("it is there");
+            if polls {
+                assert!(consumer.poll(Duration::ZERO).expect("it is at the end").is_empty());
+            }
+            let log = topic.partition(0).expect("it is there");
+            assert_eq!(log.truncate(at(5)).expect("it is in the log"), at(5));
+            fill(&topic, 0, 80..80 + grown, 1);
+            for _ in 0..2 {
+                let polled = consumer.poll(Duration::ZERO).map(|records| seen(&records));
+                let error = polled.expect_err("where it waits was cut off");
+                assert_eq!(error.kind(), ErrorKind::OutOfRange, "{start:?} {polls} {rests} {grown}");
+            }
+            consumer.seek((&topic, 0), at(5)).expect("it is assigned");
+            assert_eq!(drain(&mut consumer).len() as u64, grown);
+        }
+    }
+}
+
+/// SEMANTICS 37: nor is it missed where a partition was closed by hand, and opened again, while somebody holds on to
+/// what it was before.
+#[test]
+fn a_cut_is_noticed_by_a_sleeper_whose_partition_was_closed_by_hand() {
+    for grown in [5, 8] {
+        let (broker, _) = manual();
+        let topic = orders(&broker, 1);
+        fill(&topic, 0, 0..10, 1);
+        let mut consumer = broker.consumer().assign([(&topic, 0)]).build().expect("it is there");
+        assert_eq!(drain(&mut consumer).len(), 10);
+        let before = topic.partition(0).expect("it is there");
+        before.close().expect("nothing fails");
+        assert!(drain(&mut consumer).is_empty());
+        let log = topic.partition(0).expect("it is there");
+        assert_eq!(log.truncate(at(5)).expect("it is in the log"), at(5));
+        fill(&topic, 0, 80..80 + grown, 1);
+        let error = consumer.poll(Duration::ZERO).expect_err("what it read was taken back");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange);
+        drop(before);
     }
 }
 

@@ -204,6 +204,31 @@ fn who_is_asked_to_give_up_may_commit_first_and_who_has_lost_may_not() {
     assert!(lost.starts_with("lost "), "{lost}");
 }
 
+/// SEMANTICS 31: it is said also where the member was expelled, and has no place in the group any more.
+#[test]
+fn who_cannot_join_anew_hears_what_it_has_lost() {
+    let shop = Shop::open(2);
+    shop.fill(10);
+    let heard = Heard::default();
+    let listener = {
+        let heard = heard.clone();
+        move |event: Rebalance<'_>| heard.hear(&event)
+    };
+    let by =
+        |assignor: Arc<dyn Assignor>| shop.billing().poll_interval_max(30 * SECOND).assignors([assignor]);
+    let mut expelled = by(Arc::new(Range)).on_rebalance(listener).build().expect("anybody may join");
+    expelled.poll(Duration::ZERO).expect("nothing is wrong");
+    assert_eq!(heard.take(), ["assigned 0 1"]);
+    pass(&shop, 31 * SECOND);
+    let _other = by(Arc::new(RoundRobin)).build().expect("nobody else is in it");
+    for _ in 0..2 {
+        let error = expelled.poll(Duration::ZERO).expect_err("they have no assignor in common");
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+    assert_eq!(heard.take(), ["lost 0 1"]);
+    assert!(expelled.assignment().is_empty());
+}
+
 /// SEMANTICS 32
 #[test]
 fn a_position_comes_from_the_commit_and_not_from_what_the_handle_remembers() {
@@ -364,6 +389,23 @@ fn a_stream_that_is_left_alone_is_expelled_when_it_was_woken() {
     assert!(woken.as_mut().poll_next(&mut context).is_ready());
     pass(&shop, 31 * SECOND);
     let refused = woken.consumer().commit().wait().expect_err("it has not polled for too long");
+    assert_eq!(refused.kind(), ErrorKind::Fenced);
+}
+
+/// SEMANTICS 34: so is one that is left alone while records lie ready for it.
+#[test]
+fn a_stream_that_is_left_alone_with_records_is_expelled() {
+    use futures_core::Stream;
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let shop = Shop::open(1);
+    let options = shop.billing().poll_interval_max(30 * SECOND);
+    let mut left = Box::pin(options.build().expect("anybody may join").into_stream());
+    assert!(left.as_mut().poll_next(&mut context).is_pending());
+    (0..3).for_each(|_| pass(&shop, 31 * SECOND));
+    left.consumer().commit().wait().expect("it waits");
+    shop.fill(1);
+    (0..3).for_each(|_| pass(&shop, 31 * SECOND));
+    let refused = left.consumer().commit().wait().expect_err("it has not polled for too long");
     assert_eq!(refused.kind(), ErrorKind::Fenced);
 }
 

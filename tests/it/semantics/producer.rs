@@ -166,6 +166,23 @@ fn flush_tells_the_first_error_that_nobody_heard() {
     producer.close().expect("it was told");
 }
 
+/// SEMANTICS 28: one of two receipts of a batch has told; the other is held, and then dropped.
+#[test]
+fn a_flush_tells_of_a_batch_of_whose_receipts_only_some_have_told() {
+    let (disk, _clock, broker, topic) = sim(1);
+    let producer = lingering(&broker);
+    disk.inject(Fault::new(Failure::NoSpace).for_ever());
+    let [heard, held] = ["a", "b"].map(|value| producer.send(&topic, Record::new(value)).expect("room"));
+    assert_eq!(heard.wait().expect_err("the disk is full").kind(), ErrorKind::NoSpace);
+    assert_eq!(producer.flush().wait().expect_err("b is not heard of").kind(), ErrorKind::NoSpace);
+    drop(held);
+    producer.flush().wait().expect("it was told");
+
+    let both = ["a", "b"].map(|value| producer.send(&topic, Record::new(value)).expect("room"));
+    both.into_iter().for_each(|receipt| drop(receipt.wait().expect_err("the disk is full")));
+    producer.flush().wait().expect("both have told");
+}
+
 /// SEMANTICS 28
 #[test]
 fn flush_tells_of_a_record_that_was_stored_and_lost_before_its_sync() {
