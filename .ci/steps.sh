@@ -29,6 +29,24 @@ step() {
 figures() { grep -o 'figure: .*' "$log" | sed 's/^figure: //' | awk '!seen[$0]++'; }
 skipped() { grep -o 'skipped: .*' "$log" | sed 's/^skipped: //' | awk '!seen[$0]++'; }
 
+# What a whole run has to show: how the line of each target begins, as a pattern, be it a figure or a word on why it was
+# skipped.
+targets=(
+    'T1 power cuts' 'T1 broker' 'T2 nested' 'T2 broker' 'T3 fault loops' 'T3 broker' 'T4 failed syncs' 'T4 broker'
+    'T5 every bit' 'T5 salvage' 'T5 broker' 'T6 .* on Ext4' 'T6 .* on Xfs' 'T7 SIGKILL' 'T7 random kills'
+    'T7 kills at system calls' 'T8' 'T9' 'T10' 'T11 loom' 'T12 unsafe' 'T12 .*sanitizer' 'T12 .*valgrind' 'T13'
+)
+
+# Fails when nothing was printed about a target: whatever should have run it has not.
+every_target() {
+    local shown begin status=0
+    shown=$(figures; skipped)
+    for begin in "${targets[@]}"; do
+        grep -qE "^$begin\b" <<<"$shown" || { echo "neither a figure nor a skip says \"$begin\""; status=1; }
+    done
+    return $status
+}
+
 # Prints what was found and ends with the verdict.
 finish() {
     printf '\n==== figures\n'
@@ -40,6 +58,16 @@ finish() {
     printf '\n==== %s in %d min %d s\n' "$([ ${#failed[@]} -eq 0 ] && echo passed || echo "FAILED: ${failed[*]}")" \
         $((SECONDS / 60)) $((SECONDS % 60))
     [ ${#failed[@]} -eq 0 ]
+}
+
+# some WHAT NAME..: fails without a single name. A list that is read from elsewhere is empty when it is read wrongly.
+some() { [ $# -gt 1 ] || { echo "no $1 are listed"; return 1; }; }
+
+# tested COMMAND..: runs tests, and fails also when not one was run: then a name or filter matches nothing.
+tested() {
+    local output=$target/tested.log
+    "$@" 2>&1 | tee "$output" || return 1
+    grep -qE 'test result: ok\. [1-9][0-9]* passed' "$output" || { echo "no test was run by: $*"; return 1; }
 }
 
 is_root() { [ "$(id -u)" -eq 0 ]; }
@@ -66,12 +94,12 @@ tools() {
         apt-get update -qq && apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null ||
             echo "cannot install ${packages[*]}"
     fi
-    want c++ g++ "fuzzers" || status=1
+    want c++ g++ "T9 fuzzers" || status=1
     want strace strace "faults injected into system calls" || status=1
     want mkfs.ext4 e2fsprogs "checks against a real ext4" || status=1
     want mkfs.xfs xfsprogs "checks against a real XFS" || status=1
     want losetup mount "checks on small file systems" || status=1
-    want valgrind valgrind "tests under valgrind" || status=1
+    want valgrind valgrind "T12 tests under valgrind" || status=1
     want python3 python3-venv "keys and assignments beside kafka-python" || status=1
     if is_root && ! losetup -f >/dev/null 2>&1; then
         echo "skipped: checks on small file systems: for want of a loop device"
@@ -101,7 +129,7 @@ formatted() {
 readme_commands() {
     local commands status=0
     mapfile -t commands < <(sed -n '/^```sh$/,/^```$/p' README.md | grep '^cargo ')
-    [ ${#commands[@]} -gt 0 ] || { echo "the README names no commands"; return 1; }
+    some "commands of the README" "${commands[@]}" || return 1
     for command in "${commands[@]}"; do
         echo "\$ $command"
         $command || status=1
@@ -110,8 +138,10 @@ readme_commands() {
 }
 
 examples() {
-    local status=0
-    for example in $(metadata example); do
+    local status=0 examples example
+    mapfile -t examples < <(metadata example)
+    some examples "${examples[@]}" || return 1
+    for example in "${examples[@]}"; do
         echo "example $example"
         cargo run --release -p annals --all-features --example "$example" || status=1
     done
@@ -120,9 +150,11 @@ examples() {
 
 # Every feature alone, none, and all together.
 features() {
-    local status=0
+    local status=0 features feature
+    mapfile -t features < <(metadata features)
+    some features "${features[@]}" || return 1
     cargo clippy -p annals --all-targets --no-default-features -- -D warnings || status=1
-    for feature in $(metadata features); do
+    for feature in "${features[@]}"; do
         echo "feature $feature"
         cargo clippy -p annals --all-targets --no-default-features --features "$feature" -- -D warnings || status=1
     done
@@ -142,19 +174,23 @@ tool() {
     cargo test --profile proof -p annals --features cli --bin annals --test cli -- --nocapture --test-threads=2 "$@"
 }
 
+# named WORD: the heavy suites and the tests of the tool whose names contain this word; there may be none in one of them.
+named() {
+    local status=0
+    suites "$1" || status=1
+    tool "$1" || status=1
+    return $status
+}
+
 # The same suites against bugs that are put in on purpose: each has to be caught.
 planted() {
-    if ! grep -rq annals_planted src; then
-        echo "skipped: planted bugs: there are none in src yet"
-        return 0
-    fi
-    RUSTFLAGS="--cfg annals_planted" cargo test --profile proof -p annals --test it --target-dir "$target/planted" \
+    RUSTFLAGS="--cfg annals_planted" tested cargo test --profile proof -p annals --test it --target-dir "$target/planted" \
         planted -- --nocapture --test-threads=2
 }
 
 # The publish points that ship, in every order of their steps that a bound of three preemptions allows.
 interleavings() {
-    RUSTFLAGS="--cfg annals_loom" cargo test --release -p annals --lib --target-dir "$target/loom" sync::interleavings ||
+    RUSTFLAGS="--cfg annals_loom" tested cargo test --release -p annals --lib --target-dir "$target/loom" sync::interleavings ||
         return 1
     echo "figure: T11 loom: the models of the gate and the group commit hold at bound 3"
 }
@@ -168,7 +204,7 @@ members() {
         echo "kafka-python cannot be had, and as root with CI=true that is a failure: keys and assignments beside it"
         status=1
     fi
-    cargo test --workspace --exclude annals -- --nocapture || status=1
+    tested cargo test --workspace --exclude annals -- --nocapture || status=1
     return $status
 }
 
@@ -184,28 +220,30 @@ kafka_python() {
 address_sanitizer() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    ANNALS_MEMORY_CHECKER=1 ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" cargo test -p annals --lib --test it \
-        --target "$host" --target-dir "$target/asan" || return 1
+    ANNALS_MEMORY_CHECKER=1 ANNALS_PROOF=quick RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=address" tested \
+        cargo test -p annals --lib --test it --target "$host" --target-dir "$target/asan" || return 1
     echo "figure: T12 the library's tests and the suites in their short form pass under the address sanitizer"
 }
 
 # valgrind_tests FILTER..: the tests of the library whose name matches, all of them without a filter.
 valgrind_tests() {
-    command -v valgrind >/dev/null || { want valgrind valgrind "tests under valgrind"; return; }
+    command -v valgrind >/dev/null || { want valgrind valgrind "T12 tests under valgrind"; return; }
     local host
     host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
-    env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@" || return 1
+    tested env "CARGO_TARGET_${host}_RUNNER=valgrind -q --error-exitcode=99" cargo test -p annals --lib -- "$@" || return 1
     echo "figure: T12 the library's tests ${*:-, all of them,} pass under valgrind"
 }
 
 # fuzzers RUNS SECONDS: every target of fuzz/, that many executions or that long, whichever ends first.
 fuzzers() {
-    command -v c++ >/dev/null || { want c++ g++ "fuzzers"; return; }
-    local runs=$1 seconds=$2 status=0 host out name
+    command -v c++ >/dev/null || { want c++ g++ "T9 fuzzers"; return; }
+    local runs=$1 seconds=$2 status=0 host out name names
+    mapfile -t names < <(awk '/^\[\[bin\]\]/ { bin = 1 } bin && /^name = / { gsub(/"/, "", $3); print $3; bin = 0 }' fuzz/Cargo.toml)
+    some fuzzers "${names[@]}" || return 1
     host=$(rustc -vV | sed -n 's/^host: //p')
     (cd fuzz && unset RUSTFLAGS && cargo clippy --target-dir "$target/fuzz" -- -D warnings &&
         cargo build --release --target-dir "$target/fuzz") || return 1
-    for name in $(awk '/^\[\[bin\]\]/ { bin = 1 } bin && /^name = / { gsub(/"/, "", $3); print $3; bin = 0 }' fuzz/Cargo.toml); do
+    for name in "${names[@]}"; do
         out=$target/fuzz/$name.log
         mkdir -p "$target/fuzz/corpus/$name"
         "$target/fuzz/$host/release/$name" "$target/fuzz/corpus/$name" -runs="$runs" -max_total_time="$seconds" \
@@ -216,8 +254,8 @@ fuzzers() {
             /^stat::number_of_executed_units/ { runs = $2 }
             /^stat::average_exec_per_sec/ { rate = $2 }
             /passed the checks/ { passed = "; " $0 }
-            END { printf "figure: T9 fuzz %s: %d executions, %d/s, %d edges covered%s\n", name, runs, rate, edges, passed }
-        ' "$out"
+            END { printf "figure: T9 fuzz %s: %d executions, %d/s, %d edges covered%s\n", name, runs, rate, edges, passed; exit !runs }
+        ' "$out" || status=1
     done
     return $status
 }

@@ -276,7 +276,7 @@ type Stop = (String, u64);
 #[test]
 fn killed_at_each_system_call_nothing_acknowledged_is_lost() {
     if Command::new("strace").arg("-V").output().is_err() {
-        return skip_for_want_of("strace", "T7: kills at each system call");
+        return skip_for_want_of("strace", "T7 kills at system calls");
     }
     let started = Instant::now();
     let seed = Seed::of("T7 kills at system calls");

@@ -28,6 +28,7 @@ mod honest_simulation;
 mod idle_consumers;
 mod inspection;
 mod interplay;
+mod live_copies;
 mod loop_disk;
 mod many_partitions;
 mod many_segments;

@@ -24,7 +24,7 @@ use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-const CHILD: [&str; 2] = ["ANNALS_POWER_CUT_DIR", "ANNALS_POWER_CUT_SEED"];
+const CHILD: [&str; 3] = ["ANNALS_POWER_CUT_DIR", "ANNALS_POWER_CUT_SEED", "ANNALS_POWER_CUT_LOAD"];
 const NAMES: [&str; 3] = ["a", "b", "c"];
 /// The one that sheds what is old.
 const SHEDDING: &str = "b";
@@ -38,9 +38,49 @@ fn options(seed: u64) -> BrokerOptions {
     Broker::options().write_mode(mode)
 }
 
-fn open_log(dir: &Path, seed: u64) -> annals::Result<Partition> {
+/// What the log beside the broker bears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    /// Small batches, most of them `Durable`, into segments that grow by one step at most.
+    Light,
+    /// Large batches, few of them `Durable`, into segments that grow by large steps: a mapped one does so in bulk.
+    Heavy,
+}
+
+impl Load {
+    /// Two cycles of each in turn, so that either finds what it left itself, and what the other left.
+    fn of(cycle: u64) -> Self {
+        if cycle.div_ceil(2).is_multiple_of(2) { Self::Light } else { Self::Heavy }
+    }
+
+    fn segment_bytes_max(self) -> u64 {
+        match self {
+            Self::Light => 64 << 10,
+            Self::Heavy => 8 << 20,
+        }
+    }
+
+    /// How many batches a life has at most: what it writes has to fit onto the disk, however long the life is.
+    fn batches_max(self) -> u64 {
+        match self {
+            Self::Light => u64::MAX,
+            Self::Heavy => 1_500,
+        }
+    }
+
+    /// How many records the next batch has, and its level.
+    fn batch(self, random: &mut fastrand::Rng) -> (u64, Durability) {
+        let (records, is_written) = match self {
+            Self::Light => (random.u64(1..6), random.u8(0..4) == 0),
+            Self::Heavy => (random.u64(30..36), random.u8(0..32) != 0),
+        };
+        (records, if is_written { Durability::Written } else { Durability::Durable })
+    }
+}
+
+fn open_log(dir: &Path, load: Load, seed: u64) -> annals::Result<Partition> {
     let mode = if seed.is_multiple_of(3) { WriteMode::Pwrite } else { WriteMode::Automatic };
-    let options = Partition::options().segment_bytes_max(64 << 10).batch_bytes_max(16 << 10);
+    let options = Partition::options().segment_bytes_max(load.segment_bytes_max()).batch_bytes_max(16 << 10);
     options.write_mode(mode).open(dir.join(LOG))
 }
 
@@ -54,14 +94,14 @@ fn say(line: &str) {
     writeln!(out, "{line}").and_then(|()| out.flush()).expect("somebody listens");
 }
 
-/// Appends one batch and says what became of it. The owner of the partition is `name` in what is said.
-fn append(log: &Partition, owner: &str, said: &str, number: u32, random: &mut fastrand::Rng) {
+/// Appends one batch to the log beside the broker, and says what became of it.
+fn append(log: &Partition, load: Load, random: &mut fastrand::Rng) {
     let end = log.log_end_offset().get();
-    let values: Vec<_> = (end..end + random.u64(1..6)).map(|offset| value(owner, number, offset)).collect();
-    let level = if random.u8(0..4) == 0 { Durability::Written } else { Durability::Durable };
+    let (records, level) = load.batch(random);
+    let values: Vec<_> = (end..end + records).map(|offset| value(LOG, 0, offset)).collect();
     let appended = log.append_with(level, values.iter().map(Record::new)).wait().expect("there is room");
     if appended.durability() == Durability::Durable {
-        say(&format!("acknowledged {said} {number} {}", appended.next_offset()));
+        say(&format!("acknowledged {LOG} 0 {}", appended.next_offset()));
     }
 }
 
@@ -69,15 +109,16 @@ fn append(log: &Partition, owner: &str, said: &str, number: u32, random: &mut fa
 #[test]
 #[ignore = "the part of another process: run by the tests below"]
 fn the_writer() {
-    let [Ok(dir), Ok(seed)] = CHILD.map(std::env::var) else { return };
+    let [Ok(dir), Ok(seed), Ok(load)] = CHILD.map(std::env::var) else { return };
     let seed = seed.parse().expect("a number");
+    let load = if load == "heavy" { Load::Heavy } else { Load::Light };
     let broker = options(seed).open(Path::new(&dir).join("broker")).expect("it opens after every power cut");
-    let log = open_log(Path::new(&dir), seed).expect("it opens after every power cut");
+    let log = open_log(Path::new(&dir), load, seed).expect("it opens after every power cut");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = fastrand::Rng::with_seed(seed ^ 1);
-            loop {
-                append(&log, LOG, LOG, 0, &mut random);
+            for _ in 0..load.batches_max() {
+                append(&log, load, &mut random);
             }
         });
         for thread in 2..4 {
@@ -278,10 +319,11 @@ impl Model {
     }
 }
 
-fn spawn(dir: &Path, seed: u64) -> Child {
+fn spawn(dir: &Path, load: Load, seed: u64) -> Child {
     own_process::running("real_power_cuts::the_writer")
         .env(CHILD[0], dir)
         .env(CHILD[1], seed.to_string())
+        .env(CHILD[2], if load == Load::Heavy { "heavy" } else { "light" })
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -296,8 +338,9 @@ fn cut_again_and_again(kind: Kind) {
     let (mut lines, mut copied, mut torn) = (0_u64, 0_u64, 0_u64);
     for cycle in 0..cycles {
         let mut random = seed.rng(cycle);
-        let what = format!("{kind:?}, cycle {cycle}");
-        let mut child = spawn(disk.path(), random.u64(..));
+        let load = Load::of(cycle);
+        let what = format!("{kind:?}, {load:?}, cycle {cycle}");
+        let mut child = spawn(disk.path(), load, random.u64(..));
         let mut pipe = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut first = String::new();
         // From its first word on its life is counted; the harness says something before.
@@ -337,7 +380,8 @@ fn cut_again_and_again(kind: Kind) {
         }
         model.check(&broker, &what);
         broker.close().expect("the disk is well");
-        let log = open_log(disk.path(), random.u64(..)).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let log =
+            open_log(disk.path(), load, random.u64(..)).unwrap_or_else(|error| panic!("{what}: {error}"));
         copied += log.recovery_report().copied_records;
         torn += u64::from(log.recovery_report().outcome == RecoveryOutcome::Torn);
         model.check_log(&log, LOG, 0, &format!("{what}, the log"));
@@ -345,8 +389,8 @@ fn cut_again_and_again(kind: Kind) {
     }
     assert!(lines > cycles, "hardly anything was written: {lines} acknowledgements");
     figure!(
-        "T6 power cuts of a writing process on {kind:?}: {} cycles, {} acknowledgements, 0 lost; {} records copied, {} \
-         torn tails, {}",
+        "T6 power cuts of a writing process on {kind:?}: {} cycles, half under a heavy load, {} acknowledgements, 0 \
+         lost; {} records copied, {} torn tails, {}",
         Count(cycles),
         Count(lines),
         Count(copied),
