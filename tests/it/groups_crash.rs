@@ -296,7 +296,7 @@ fn commits_survive_a_failure_of_every_operation() {
     let size = Size::asked();
     let started = Instant::now();
     let mut cases = 0;
-    for failure in [Failure::Io, Failure::NoSpace] {
+    for failure in [Failure::Io, Failure::NoSpace, Failure::HalfThenIo, Failure::HalfThenNoSpace] {
         let mut at = 0;
         loop {
             let disk = SimDisk::new();

@@ -38,10 +38,11 @@
 //!
 //! # Faults and counts
 //!
-//! A [`Fault`] lets the n-th operation, or the n-th of a kind or on a file, fail with EIO, ENOSPC, EINTR, or fall
-//! short, once or for ever. [`SimDisk::set_budget`] fills the disk up. [`SimDisk::counts`] says how often each
-//! kind of operation was asked for, so that a test can say "a group commit is one write and one sync". Bytes can
-//! be damaged directly: [`SimDisk::flip_bit`], [`SimDisk::truncate`], [`SimDisk::swap_pages`] and others.
+//! A [`Fault`] lets the n-th operation, or the n-th of a kind or on a file, fail with EIO, ENOSPC, EINTR, fall
+//! short, or fail behind half of its work, once or for ever. [`SimDisk::set_budget`] fills the disk up.
+//! [`SimDisk::counts`] says how often each kind of operation was asked for, so that a test can say "a group
+//! commit is one write and one sync". Bytes can be damaged directly: [`SimDisk::flip_bit`],
+//! [`SimDisk::truncate`], [`SimDisk::swap_pages`] and others.
 //!
 //! # What it does not do
 //!

@@ -97,7 +97,8 @@ impl Shared {
 
     /// Runs one operation of kind `op` on `path`; `act` is told whether it is to fall short.
     ///
-    /// A failure on order comes before `act`, which therefore has no effect.
+    /// A failure on order comes before `act`, which therefore has no effect; but for one by half, which comes
+    /// behind half of it.
     pub(super) fn operate<T>(
         &self,
         op: Op,
@@ -108,6 +109,9 @@ impl Shared {
         let result = inner.begin(op, path).and_then(|failure| match failure {
             None => act(&mut inner, Extent::Whole),
             Some(Failure::Short) => act(&mut inner, Extent::Part),
+            Some(failure @ (Failure::HalfThenIo | Failure::HalfThenNoSpace)) => {
+                act(&mut inner, Extent::Part).and_then(|_| Err(failure.error()))
+            }
             Some(failure) => Err(failure.error()),
         });
         inner.release(op);

@@ -265,6 +265,11 @@ fn faults_hit_what_they_name() {
     file.write_at(&[4], 0).unwrap();
     assert_eq!(disk.read("a").unwrap()[0], 4);
 
+    disk.inject(Fault::new(Failure::HalfThenNoSpace));
+    assert_eq!(file.len().unwrap(), 100, "only a write is done by half");
+    assert_eq!(file.write_at(&[6; 3], 1).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(disk.read("a").unwrap()[..4], [4, 6, 6, 1]);
+
     disk.inject(Fault::new(Failure::Short));
     assert_eq!(file.len().unwrap(), 100);
     assert_eq!(file.read_at(&mut [0; 9], 0).unwrap(), 5);
@@ -281,7 +286,7 @@ fn faults_hit_what_they_name() {
     assert!(root.create("b").is_err());
     root.create("c").unwrap();
     assert_eq!(disk.files(), ["a", "c"]);
-    assert_eq!(disk.faults_hit(), 3 + 1_001 + 2);
+    assert_eq!(disk.faults_hit(), 4 + 1_001 + 2);
 }
 
 #[test]
