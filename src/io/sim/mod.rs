@@ -44,6 +44,9 @@
 //! commit is one write and one sync". Bytes can be damaged directly: [`SimDisk::flip_bit`],
 //! [`SimDisk::truncate`], [`SimDisk::swap_pages`] and others.
 //!
+//! A store into a map where the file has no space, because none was reserved or it was punched since, panics,
+//! however empty the disk is: a real one ends the process with a signal once it is full.
+//!
 //! # What it does not do
 //!
 //! A sync takes effect in one moment, at its start. Durable bytes do not rot by themselves: damage them. Write-back

@@ -372,6 +372,18 @@ fn a_cut_falls_inside_a_write_and_nothing_follows() {
 }
 
 #[test]
+fn a_store_into_space_that_was_given_back_is_stopped() {
+    let (_disk, file) = disk_with_file(1);
+    let (mut writer, reader) = file.map(1, 12_288).unwrap();
+    reader.reserve(12_288).unwrap();
+    file.punch(4_096, 8_192).unwrap();
+    writer.append(&[2; 4_095], 1);
+    writer.store(&[3; 100], 8_192);
+    let into_the_hole = std::panic::AssertUnwindSafe(|| writer.append(&[2; 100], 4_096));
+    std::panic::catch_unwind(into_the_hole).expect_err("on a full disk the process would end here");
+}
+
+#[test]
 fn a_cut_spares_the_steps_before() {
     let (disk, file) = disk_with_file(1);
     disk.cut_at(disk.steps() + 1, usize::MAX);
