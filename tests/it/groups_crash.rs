@@ -255,7 +255,8 @@ fn commits_survive_a_power_cut_at_every_step() {
 /// all along and was lost with the cache.
 #[test]
 fn a_poisoned_log_of_commits_is_whole_again_after_a_reopen() {
-    let cases = [FailedSync::CacheKeeps, FailedSync::CacheReverts].map(|mode| [(mode, false), (mode, true)]);
+    let modes = [FailedSync::CacheKeeps, FailedSync::CacheReverts, FailedSync::HalfReverts(1)];
+    let cases = modes.map(|mode| [(mode, false), (mode, true)]);
     for (mode, is_tried) in cases.into_iter().flatten() {
         let disk = SimDisk::new();
         disk.record();

@@ -26,8 +26,8 @@
 //!   and samples above, each disk different from the others; [`SimDisk::power_cut`] makes a particular one.
 //! - A **killed process** leaves the cache as it is: [`SimDisk::kill`]. What was unsynced stays so.
 //! - **Restart after a failed sync**: a sync that fails ([`Fault`]) gives its atoms up. They count as clean, no
-//!   later sync stores them, and the cache shows the new bytes or goes back to the old ones ([`FailedSync`]); a
-//!   kill hands that trap on to the next process.
+//!   later sync stores them, and the cache shows the new bytes or goes back to the old ones, all of them or half
+//!   ([`FailedSync`]); a kill hands that trap on to the next process.
 //!
 //! Each of these makes an independent disk, which can be opened, recorded and crashed again.
 //!

@@ -214,6 +214,31 @@ fn a_failed_sync_gives_up_what_a_later_one_does_not_store() {
 }
 
 #[test]
+fn a_sync_that_fails_halfway_stores_some_sectors_and_the_cache_forgets_the_others() {
+    let (mut lengths, mut firsts) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..32 {
+        let (disk, file) = disk_with_file(8 * 512);
+        disk.set_failed_sync(FailedSync::HalfReverts(seed));
+        file.write_at(&[2; 10 * 512], 0).unwrap();
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+        assert!(file.sync().is_err());
+        let durable = disk.read_durable("a").unwrap();
+        assert!([8 * 512, 10 * 512].contains(&durable.len()), "seed {seed}");
+        let sectors: Vec<u8> = durable.chunks(512).map(|sector| sector[0]).collect();
+        assert!(durable.chunks(512).all(|sector| sector.iter().all(|byte| *byte == sector[0])), "no tear");
+        assert!((1..=7).contains(&sectors[..8].iter().filter(|value| **value == 2).count()), "seed {seed}");
+        // What the cache shows is what is there, and no power cut changes it any more.
+        let live = disk.read("a").unwrap();
+        assert_eq!(live[..durable.len()], durable, "seed {seed}");
+        assert!(live[durable.len()..].iter().all(|byte| *byte == 0), "seed {seed}");
+        assert_eq!(disk.power_cut(|_| Fate::Lost).read("a").unwrap(), durable, "seed {seed}");
+        lengths.insert(durable.len());
+        firsts.insert(sectors[0]);
+    }
+    assert_eq!((lengths.len(), firsts.len()), (2, 2), "both happen to a length and to a sector");
+}
+
+#[test]
 fn a_failed_sync_gives_up_the_length_until_it_changes_again() {
     let (disk, file) = disk_with_file(512);
     file.write_at(&[2; 512], 512).unwrap();

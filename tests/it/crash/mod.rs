@@ -17,7 +17,7 @@
 //! second time without a write (I18).
 
 pub mod examine;
-mod failed_syncs;
+pub mod failed_syncs;
 pub mod history;
 pub mod interlude;
 mod mended;
