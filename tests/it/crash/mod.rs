@@ -26,5 +26,6 @@ pub mod power_cuts;
 mod rehearsal;
 pub mod subject;
 pub mod tally;
+mod threads;
 mod workload;
 mod workloads;
