@@ -172,7 +172,13 @@ impl Open {
             }
             Act::Unmap { .. } => Ok(if self.map.take().is_some() { "unmapped" } else { "no map" }.to_owned()),
             _ => match &mut self.map {
-                Some((writer, reader)) => run_mapped(act, &mut **writer, &**reader),
+                Some((writer, reader)) => {
+                    if let Act::Append { .. } = act {
+                        // What was punched since it was reserved: the simulated disk stops a store into a hole.
+                        self.file.allocate(writer.published().get(), reader.reserved())?;
+                    }
+                    run_mapped(act, &mut **writer, &**reader)
+                }
                 None => Ok("no map".to_owned()),
             },
         }

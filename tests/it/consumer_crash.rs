@@ -281,7 +281,7 @@ fn records_and_commits_survive_a_failure_of_every_operation() {
     let size = Size::asked();
     let started = Instant::now();
     let (mut cases, mut committed) = (0, 0);
-    for failure in [Failure::Io, Failure::NoSpace] {
+    for failure in [Failure::Io, Failure::NoSpace, Failure::HalfThenIo, Failure::HalfThenNoSpace] {
         for lasts in [Lasts::Once, Lasts::ForEver] {
             let mut at = 0;
             loop {

@@ -246,6 +246,9 @@ fn orders() -> Vec<Order> {
         }
         let failed_sync = FailedSync::CacheKeeps;
         orders.push(Order { failure: Failure::Short, on: None, for_ever, failed_sync });
+        for failure in [Failure::HalfThenIo, Failure::HalfThenNoSpace] {
+            orders.push(Order { failure, on: Some(Op::Write), for_ever, failed_sync });
+        }
         for on in [None, Some(Op::Read), Some(Op::Write)] {
             orders.push(Order { failure: Failure::Interrupted, on, for_ever, failed_sync });
         }

@@ -17,6 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
+/// How long a tail mark is, in bytes: see docs/format.md.
+const TAIL_MARK_LEN: usize = 40;
+
 /// One thing that is done with a partition.
 #[derive(Clone, Copy, Debug)]
 pub enum Step {
@@ -267,9 +270,23 @@ impl Run {
                 if log.log_end_offset() == end && (was_poisoned || error.kind() == ErrorKind::NoSpace) {
                     self.model.gone.extend(ids);
                 }
+                if !log.stats().is_poisoned {
+                    self.check_nothing_half_done(log);
+                }
                 Err(error)
             }
         }
+    }
+
+    /// A log that refused an append and takes the next one has left nothing of it behind its end but a tail mark.
+    fn check_nothing_half_done(&self, log: &Partition) {
+        let last = log.segments().pop().expect("an open log has an active segment");
+        let path = last.path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("segments have plain names");
+        let bytes = self.disk.read(name).expect("the active segment is there");
+        let end = usize::try_from(last.len_bytes()).expect("segments are small here");
+        let beyond = bytes.iter().skip(end + TAIL_MARK_LEN).filter(|byte| **byte != 0).count();
+        assert_eq!(beyond, 0, "bytes behind the end at {end} of {name}, and it is not poisoned");
     }
 
     fn delete(&mut self, log: &Partition, before: u64) -> Result<()> {

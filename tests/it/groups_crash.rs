@@ -255,7 +255,8 @@ fn commits_survive_a_power_cut_at_every_step() {
 /// all along and was lost with the cache.
 #[test]
 fn a_poisoned_log_of_commits_is_whole_again_after_a_reopen() {
-    let cases = [FailedSync::CacheKeeps, FailedSync::CacheReverts].map(|mode| [(mode, false), (mode, true)]);
+    let modes = [FailedSync::CacheKeeps, FailedSync::CacheReverts, FailedSync::HalfReverts(1)];
+    let cases = modes.map(|mode| [(mode, false), (mode, true)]);
     for (mode, is_tried) in cases.into_iter().flatten() {
         let disk = SimDisk::new();
         disk.record();
@@ -296,7 +297,7 @@ fn commits_survive_a_failure_of_every_operation() {
     let size = Size::asked();
     let started = Instant::now();
     let mut cases = 0;
-    for failure in [Failure::Io, Failure::NoSpace] {
+    for failure in [Failure::Io, Failure::NoSpace, Failure::HalfThenIo, Failure::HalfThenNoSpace] {
         let mut at = 0;
         loop {
             let disk = SimDisk::new();

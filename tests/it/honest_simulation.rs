@@ -168,6 +168,8 @@ impl Open {
         }
         // As a log does: space is reserved in steps, and stores follow.
         reader.reserve(end.next_multiple_of(4_096).min(CAPACITY)).expect("there is room");
+        // A punch may have given some of it back, as no log does where it goes on.
+        self.file.allocate(start, end).expect("there is room");
         writer.append(bytes, start);
         true
     }

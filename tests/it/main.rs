@@ -17,6 +17,7 @@ mod crash;
 mod damage;
 mod damage_salvage;
 mod damage_sample;
+mod dying_threads;
 mod faults;
 mod faults_run;
 mod group_kills;

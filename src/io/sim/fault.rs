@@ -3,7 +3,7 @@
 use super::counts::Op;
 use std::io;
 
-/// How an operation fails. It has no effect, but for a short one and a failed sync.
+/// How an operation fails. It has no effect, but for a short one, one done by half, and a failed sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
@@ -18,17 +18,34 @@ pub enum Failure {
     ///
     /// No other operation can.
     Short,
+    /// A write stores half of its bytes, at least one, and then fails as the device does. Nothing tells how far
+    /// it came. No other operation can.
+    HalfThenIo,
+    /// The same on a disk that is full after half of the bytes.
+    HalfThenNoSpace,
 }
 
 impl Failure {
     /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Io, Self::NoSpace, Self::Interrupted, Self::Short];
+    pub const ALL: &'static [Self] =
+        &[Self::Io, Self::NoSpace, Self::Interrupted, Self::Short, Self::HalfThenIo, Self::HalfThenNoSpace];
+
+    /// Whether operations of kind `op` can fail this way.
+    fn can_hit(self, op: Op) -> bool {
+        match self {
+            Self::Io | Self::NoSpace | Self::Interrupted => op.can_fail(),
+            Self::Short => op.can_be_short(),
+            Self::HalfThenIo | Self::HalfThenNoSpace => op == Op::Write,
+        }
+    }
 
     pub(super) fn error(self) -> io::Error {
         match self {
-            Self::NoSpace => io::Error::new(io::ErrorKind::StorageFull, "no space left (injected)"),
+            Self::NoSpace | Self::HalfThenNoSpace => {
+                io::Error::new(io::ErrorKind::StorageFull, "no space left (injected)")
+            }
             Self::Interrupted => io::Error::new(io::ErrorKind::Interrupted, "interrupted (injected)"),
-            Self::Io | Self::Short => io::Error::other("input/output error (injected)"),
+            Self::Io | Self::Short | Self::HalfThenIo => io::Error::other("input/output error (injected)"),
         }
     }
 }
@@ -94,8 +111,7 @@ impl Fault {
     }
 
     fn matches(&self, op: Op, path: &str) -> bool {
-        op.can_fail()
-            && (self.failure != Failure::Short || op.can_be_short())
+        self.failure.can_hit(op)
             && self.op.is_none_or(|wanted| wanted == op)
             && path.contains(&self.path_part)
     }

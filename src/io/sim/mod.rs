@@ -26,8 +26,8 @@
 //!   and samples above, each disk different from the others; [`SimDisk::power_cut`] makes a particular one.
 //! - A **killed process** leaves the cache as it is: [`SimDisk::kill`]. What was unsynced stays so.
 //! - **Restart after a failed sync**: a sync that fails ([`Fault`]) gives its atoms up. They count as clean, no
-//!   later sync stores them, and the cache shows the new bytes or goes back to the old ones ([`FailedSync`]); a
-//!   kill hands that trap on to the next process.
+//!   later sync stores them, and the cache shows the new bytes or goes back to the old ones, all of them or half
+//!   ([`FailedSync`]); a kill hands that trap on to the next process.
 //!
 //! Each of these makes an independent disk, which can be opened, recorded and crashed again.
 //!
@@ -38,10 +38,14 @@
 //!
 //! # Faults and counts
 //!
-//! A [`Fault`] lets the n-th operation, or the n-th of a kind or on a file, fail with EIO, ENOSPC, EINTR, or fall
-//! short, once or for ever. [`SimDisk::set_budget`] fills the disk up. [`SimDisk::counts`] says how often each
-//! kind of operation was asked for, so that a test can say "a group commit is one write and one sync". Bytes can
-//! be damaged directly: [`SimDisk::flip_bit`], [`SimDisk::truncate`], [`SimDisk::swap_pages`] and others.
+//! A [`Fault`] lets the n-th operation, or the n-th of a kind or on a file, fail with EIO, ENOSPC, EINTR, fall
+//! short, or fail behind half of its work, once or for ever. [`SimDisk::set_budget`] fills the disk up.
+//! [`SimDisk::counts`] says how often each kind of operation was asked for, so that a test can say "a group
+//! commit is one write and one sync". Bytes can be damaged directly: [`SimDisk::flip_bit`],
+//! [`SimDisk::truncate`], [`SimDisk::swap_pages`] and others.
+//!
+//! A store into a map where the file has no space, because none was reserved or it was punched since, panics,
+//! however empty the disk is: a real one ends the process with a signal once it is full.
 //!
 //! # What it does not do
 //!

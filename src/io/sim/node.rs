@@ -5,7 +5,7 @@
 //!     FolderNode  live ──sync──▶ durable      pending: the changes that lead from one to the other
 //! ```
 
-use crate::io::pages::{Content, SECTOR_BYTES, Sector};
+use crate::io::pages::{Content, SECTOR_BYTES, Sector, mix};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -32,7 +32,24 @@ pub enum FailedSync {
     CacheKeeps,
     /// The cache goes back to what is on disk: reads show the old bytes (btrfs).
     CacheReverts,
+    /// About half of the sectors were stored before the device failed; the cache of the others goes back to
+    /// what is on disk. The number chooses which, and whether a new length was stored: the same for the same
+    /// number.
+    HalfReverts(u64),
 }
+
+impl FailedSync {
+    /// Whether a sync that failed has stored the part of this number all the same.
+    fn stores(self, part: u64) -> bool {
+        match self {
+            Self::CacheKeeps | Self::CacheReverts => false,
+            Self::HalfReverts(seed) => mix(seed ^ mix(part)) & 1 == 0,
+        }
+    }
+}
+
+/// Stands for the length among the parts of a file that a failed sync may have stored; no sector has this number.
+const LENGTH: u64 = u64::MAX;
 
 /// A file, whatever its name.
 #[derive(Clone, Debug)]
@@ -128,12 +145,24 @@ impl FileNode {
             FailedSync::CacheKeeps => {
                 self.dirty.values_mut().for_each(|dirty| dirty.given_up = true);
             }
-            FailedSync::CacheReverts => {
-                let live = Arc::make_mut(&mut self.live);
-                for number in std::mem::take(&mut self.dirty).keys() {
-                    live.set_sector(*number, self.durable.sector(*number));
-                }
+            FailedSync::CacheReverts | FailedSync::HalfReverts(_) => self.revert(cache),
+        }
+    }
+
+    /// Lets the cache go back to what is on disk, but for what the failed sync has stored.
+    fn revert(&mut self, cache: FailedSync) {
+        let live = Arc::make_mut(&mut self.live);
+        let durable = Arc::make_mut(&mut self.durable);
+        if self.length_given_up && cache.stores(LENGTH) {
+            durable.set_len_like(live.len(), live);
+            self.length_given_up = false;
+        }
+        for (number, dirty) in std::mem::take(&mut self.dirty) {
+            if !dirty.given_up && cache.stores(number) {
+                durable.set_sector(number, live.sector(number));
             }
+            // Of a sector beyond a length that was not stored nothing is there.
+            live.set_sector(number, durable.sector(number));
         }
     }
 

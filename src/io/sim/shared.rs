@@ -98,7 +98,8 @@ impl Shared {
 
     /// Runs one operation of kind `op` on `path`; `act` is told whether it is to fall short.
     ///
-    /// A failure on order comes before `act`, which therefore has no effect.
+    /// A failure on order comes before `act`, which therefore has no effect; but for one by half, which comes
+    /// behind half of it.
     pub(super) fn operate<T>(
         &self,
         op: Op,
@@ -109,6 +110,9 @@ impl Shared {
         let result = inner.begin(op, path).and_then(|failure| match failure {
             None => act(&mut inner, Extent::Whole),
             Some(Failure::Short) => act(&mut inner, Extent::Part),
+            Some(failure @ (Failure::HalfThenIo | Failure::HalfThenNoSpace)) => {
+                act(&mut inner, Extent::Part).and_then(|_| Err(failure.error()))
+            }
             Some(failure) => Err(failure.error()),
         });
         inner.release(op);
@@ -249,10 +253,11 @@ impl Inner {
         Ok(count)
     }
 
-    /// Stops a store for which there is no space: a real one ends the process with a signal.
+    /// Stops a store into space that was never reserved, or was given back, however empty the disk is: on a
+    /// real one it ends the process with a signal as soon as the disk is full.
     pub(super) fn assert_room(&self, node: NodeId, position: u64, bytes: &[u8]) {
         let cost = self.state.file(node).live.cost(position, position + bytes.len() as u64);
-        assert!(cost == 0 || cost <= self.free(), "a store at {position} into space that was never reserved");
+        assert_eq!(cost, 0, "bytes of space that a store at {position} takes, and nobody has reserved");
     }
 
     /// How many bytes of `position..end` fit on the disk.

@@ -214,6 +214,31 @@ fn a_failed_sync_gives_up_what_a_later_one_does_not_store() {
 }
 
 #[test]
+fn a_sync_that_fails_halfway_stores_some_sectors_and_the_cache_forgets_the_others() {
+    let (mut lengths, mut firsts) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 0..32 {
+        let (disk, file) = disk_with_file(8 * 512);
+        disk.set_failed_sync(FailedSync::HalfReverts(seed));
+        file.write_at(&[2; 10 * 512], 0).unwrap();
+        disk.inject(Fault::new(Failure::Io).on(Op::Sync));
+        assert!(file.sync().is_err());
+        let durable = disk.read_durable("a").unwrap();
+        assert!([8 * 512, 10 * 512].contains(&durable.len()), "seed {seed}");
+        let sectors: Vec<u8> = durable.chunks(512).map(|sector| sector[0]).collect();
+        assert!(durable.chunks(512).all(|sector| sector.iter().all(|byte| *byte == sector[0])), "no tear");
+        assert!((1..=7).contains(&sectors[..8].iter().filter(|value| **value == 2).count()), "seed {seed}");
+        // What the cache shows is what is there, and no power cut changes it any more.
+        let live = disk.read("a").unwrap();
+        assert_eq!(live[..durable.len()], durable, "seed {seed}");
+        assert!(live[durable.len()..].iter().all(|byte| *byte == 0), "seed {seed}");
+        assert_eq!(disk.power_cut(|_| Fate::Lost).read("a").unwrap(), durable, "seed {seed}");
+        lengths.insert(durable.len());
+        firsts.insert(sectors[0]);
+    }
+    assert_eq!((lengths.len(), firsts.len()), (2, 2), "both happen to a length and to a sector");
+}
+
+#[test]
 fn a_failed_sync_gives_up_the_length_until_it_changes_again() {
     let (disk, file) = disk_with_file(512);
     file.write_at(&[2; 512], 512).unwrap();
@@ -265,6 +290,11 @@ fn faults_hit_what_they_name() {
     file.write_at(&[4], 0).unwrap();
     assert_eq!(disk.read("a").unwrap()[0], 4);
 
+    disk.inject(Fault::new(Failure::HalfThenNoSpace));
+    assert_eq!(file.len().unwrap(), 100, "only a write is done by half");
+    assert_eq!(file.write_at(&[6; 3], 1).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    assert_eq!(disk.read("a").unwrap()[..4], [4, 6, 6, 1]);
+
     disk.inject(Fault::new(Failure::Short));
     assert_eq!(file.len().unwrap(), 100);
     assert_eq!(file.read_at(&mut [0; 9], 0).unwrap(), 5);
@@ -281,7 +311,7 @@ fn faults_hit_what_they_name() {
     assert!(root.create("b").is_err());
     root.create("c").unwrap();
     assert_eq!(disk.files(), ["a", "c"]);
-    assert_eq!(disk.faults_hit(), 3 + 1_001 + 2);
+    assert_eq!(disk.faults_hit(), 4 + 1_001 + 2);
 }
 
 #[test]
@@ -364,6 +394,18 @@ fn a_cut_falls_inside_a_write_and_nothing_follows() {
             assert!(disk.counts().of(op) > 0);
         }
     }
+}
+
+#[test]
+fn a_store_into_space_that_was_given_back_is_stopped() {
+    let (_disk, file) = disk_with_file(1);
+    let (mut writer, reader) = file.map(1, 12_288).unwrap();
+    reader.reserve(12_288).unwrap();
+    file.punch(4_096, 8_192).unwrap();
+    writer.append(&[2; 4_095], 1);
+    writer.store(&[3; 100], 8_192);
+    let into_the_hole = std::panic::AssertUnwindSafe(|| writer.append(&[2; 100], 4_096));
+    std::panic::catch_unwind(into_the_hole).expect_err("on a full disk the process would end here");
 }
 
 #[test]

@@ -5,12 +5,13 @@ use super::history::{Certainty, Promise};
 use super::performance::Performance;
 use super::scripts::SCRIPTS;
 use super::stage::Stage;
+use crate::crash::failed_syncs::KINDS;
 use crate::crash::history::Crash;
 use crate::crash::subject::Subject;
 use crate::crash::tally::{Tally, hash_of, on_all};
 use crate::figure;
 use crate::proof::{Count, Rate, Seed, Size};
-use annals::io::{FailedSync, Failure, Fault, Op, PowerCuts, SimDisk};
+use annals::io::{Failure, Fault, PowerCuts, SimDisk};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -117,7 +118,7 @@ fn topics_survive_a_failure_of_any_operation() {
     let started = Instant::now();
     let total = on_all(SCRIPTS, |script| {
         let mut tally = Tally::default();
-        for failure in [Failure::Io, Failure::NoSpace, Failure::Interrupted, Failure::Short] {
+        for failure in Failure::ALL {
             for for_ever in [false, true] {
                 let mut random = seed.rng(hash_of(script.name) ^ u64::from(for_ever));
                 let count = until_spared(&mut random, stride, |passes| {
@@ -145,20 +146,19 @@ fn nothing_unproved_is_shown_of_topics_after_a_failed_sync() {
     let started = Instant::now();
     let total = on_all(SCRIPTS, |script| {
         let mut tally = Tally::default();
-        for cache in [FailedSync::CacheKeeps, FailedSync::CacheReverts] {
-            for op in [Op::Sync, Op::SyncDir] {
-                let mut random = seed.rng(hash_of(script.name));
-                let count = until_spared(&mut random, stride, |passes| {
-                    let prepare = |disk: &SimDisk| {
-                        disk.set_failed_sync(cache);
-                        disk.inject(Fault::new(Failure::Io).on(op).after(passes));
-                    };
-                    let script_seed = seed.value() ^ passes ^ hash_of(script.name);
-                    fail(script, script_seed, prepare, 4, &mut tally)
-                        .map_err(|wrong| format!("{op:?} number {passes}, {cache:?}: {wrong}"))
-                })?;
-                cases.fetch_add(count, Ordering::Relaxed);
-            }
+        for (op, cache) in KINDS {
+            let mut random = seed.rng(hash_of(script.name));
+            let count = until_spared(&mut random, stride, |passes| {
+                let script_seed = seed.value() ^ passes ^ hash_of(script.name);
+                let cache = cache(script_seed);
+                let prepare = |disk: &SimDisk| {
+                    disk.set_failed_sync(cache);
+                    disk.inject(Fault::new(Failure::Io).on(op).after(passes));
+                };
+                fail(script, script_seed, prepare, 4, &mut tally)
+                    .map_err(|wrong| format!("{op:?} number {passes}, {cache:?}: {wrong}"))
+            })?;
+            cases.fetch_add(count, Ordering::Relaxed);
         }
         Ok(tally)
     });

@@ -31,6 +31,15 @@ struct Trouble {
     cache: FailedSync,
 }
 
+/// What syncs, and what the cache does when that fails, given some chance. Of names a failed sync stores none.
+pub const KINDS: [(Op, fn(u64) -> FailedSync); 5] = [
+    (Op::Sync, |_| FailedSync::CacheKeeps),
+    (Op::Sync, |_| FailedSync::CacheReverts),
+    (Op::Sync, FailedSync::HalfReverts),
+    (Op::SyncDir, |_| FailedSync::CacheKeeps),
+    (Op::SyncDir, |_| FailedSync::CacheReverts),
+];
+
 /// Performs `workload` until a sync fails; then looks at what is left. False when no sync failed any more.
 fn fail(workload: &Workload, seed: u64, trouble: Trouble, tally: &mut Tally) -> Result<bool, String> {
     let mut stage = Stage::open(workload, seed, |disk| disk.set_failed_sync(trouble.cache));
@@ -164,19 +173,17 @@ fn fail_each(
     let mut tally = Tally::default();
     for round in 0..rounds {
         let seed = seed.rng(round).u64(..) ^ hash_of(workload.name);
-        for op in [Op::Sync, Op::SyncDir] {
-            for cache in [FailedSync::CacheKeeps, FailedSync::CacheReverts] {
-                let mut passes = seed % stride;
-                loop {
-                    let trouble = Trouble { op, passes, cache };
-                    let failed = fail(workload, seed, trouble, &mut tally)
-                        .map_err(|wrong| format!("round {round}, {trouble:?}: {wrong}"))?;
-                    if !failed {
-                        break;
-                    }
-                    syncs.fetch_add(1, Ordering::Relaxed);
-                    passes += stride;
+        for (op, cache) in KINDS {
+            let mut passes = seed % stride;
+            loop {
+                let trouble = Trouble { op, passes, cache: cache(seed ^ passes) };
+                let failed = fail(workload, seed, trouble, &mut tally)
+                    .map_err(|wrong| format!("round {round}, {trouble:?}: {wrong}"))?;
+                if !failed {
+                    break;
                 }
+                syncs.fetch_add(1, Ordering::Relaxed);
+                passes += stride;
             }
         }
     }
@@ -204,10 +211,14 @@ impl Stage<'_> {
         self.doubt_what_is_written();
         let before = self.history.last();
         let after = match act {
-            Act::Append | Act::AppendVerbatim | Act::Overlap | Act::Look | Act::FailedSync => {
+            Act::Append | Act::AppendVerbatim | Act::Look | Act::FailedSync => {
                 let level = self.workload.level(&mut self.random);
                 let appended = self.append(level);
                 drop(appended.and_then(annals::Pending::wait));
+                None
+            }
+            Act::Overlap => {
+                self.try_to_overlap();
                 None
             }
             Act::Burst => {
@@ -270,6 +281,19 @@ impl Stage<'_> {
             after.start = after.start.max(durable);
         }
         Promise::between(before, after)
+    }
+
+    /// Others append inside of a sync that may fail behind their back: they are told no more than "written".
+    fn try_to_overlap(&mut self) {
+        drop(self.append(Durability::Written).and_then(annals::Pending::wait));
+        if self.log.stats().is_poisoned || !self.has_room_to_overlap() {
+            return;
+        }
+        let (flushed, inside) = self.flush_and_append_inside();
+        let inside = inside.transpose().expect("a sync that is under way fails no append yet");
+        let durable = self.log.durable_offset();
+        assert!(inside.is_none_or(|inside| durable < inside.next_offset()), "no sync has covered it");
+        assert!(flushed.is_ok() || self.log.stats().is_poisoned, "{flushed:?}");
     }
 
     /// Goes on with what was found.

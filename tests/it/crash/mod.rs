@@ -17,7 +17,7 @@
 //! second time without a write (I18).
 
 pub mod examine;
-mod failed_syncs;
+pub mod failed_syncs;
 pub mod history;
 pub mod interlude;
 mod mended;
@@ -26,5 +26,6 @@ pub mod power_cuts;
 mod rehearsal;
 pub mod subject;
 pub mod tally;
+mod threads;
 mod workload;
 mod workloads;

@@ -10,6 +10,7 @@ use annals::{
     Appended, Batch, BatchLimits, Durability, Error, ErrorKind, Partition, ReadLevel, Record, Result,
     Retention, Timestamp, TimestampSource,
 };
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// What is left of a performance.
@@ -266,27 +267,38 @@ impl<'w> Stage<'w> {
         self.note();
         self.expect_room(appended.and_then(|pending| pending.wait()));
         self.note();
-        let largest = self.workload.batch.1 * (self.workload.value.1 + 100) + 200;
-        let used = self.log.segments().last().map_or(0, |active| active.len_bytes());
-        if used + 2 * largest as u64 > self.workload.segment_bytes {
+        if !self.has_room_to_overlap() {
             // They would have to roll, which waits for the sync they are in.
             return;
         }
+        let (flushed, inside) = self.flush_and_append_inside();
+        flushed.expect("nothing fails");
+        inside.transpose().expect("nothing fails");
+    }
+
+    /// Whether the active segment takes two more batches, however large they come out.
+    pub fn has_room_to_overlap(&self) -> bool {
+        let largest = self.workload.batch.1 * (self.workload.value.1 + 100) + 200;
+        let used = self.log.segments().last().map_or(0, |active| active.len_bytes());
+        used + 2 * largest as u64 <= self.workload.segment_bytes
+    }
+
+    /// Flushes, and appends inside of the first sync of that; there may be none.
+    pub fn flush_and_append_inside(&mut self) -> (Result<()>, Option<Result<Appended>>) {
         let first = self.invent(self.workload.batch.1, self.last_epoch());
-        let last = self.history.records.len();
-        self.history
-            .line_mut()
-            .extend((first..last).map(|number| u32::try_from(number).expect("few records")));
         let (log, records) = (self.log.clone(), self.history.records[first..].to_vec());
+        let (tell, told) = mpsc::channel();
         self.interlude.set(Cue::Sync, move || {
             let appended = log.append_with(Durability::Written, records.iter().map(Submitted::as_record));
-            appended.wait().expect("nothing fails");
+            tell.send(appended.wait()).expect("somebody listens");
         });
-        self.log.flush().wait().expect("nothing fails");
+        let flushed = self.log.flush().wait();
         if self.interlude.cancel() {
             self.history.records.truncate(first);
-            self.history.line_mut().retain(|number| (*number as usize) < first);
+        } else {
+            self.submit(first, self.log.log_end_offset().get());
         }
+        (flushed, told.try_recv().ok())
     }
 
     fn burst(&mut self) {
