@@ -189,6 +189,13 @@ impl Builder {
         self.durable = self.log.durable_offset().get();
     }
 
+    /// Kills the process that writes, and opens the log in another one.
+    pub fn open_again(&mut self) {
+        self.disk = self.disk.kill();
+        let options = options(&self.clock).write_mode(self.write_mode);
+        self.log = options.open_in(self.disk.root()).expect("the disk is well");
+    }
+
     /// The partition as it is now, for a process that is killed.
     pub fn killed(&self, name: &'static str) -> Sample {
         self.sample(name, self.disk.kill(), self.log.durable_offset().get())

@@ -28,6 +28,7 @@ mod idle_consumers;
 mod inspection;
 mod interplay;
 mod loop_disk;
+mod manifest_set_back;
 mod many_partitions;
 mod many_segments;
 mod model;
