@@ -4,6 +4,7 @@
 use crate::damage_sample::{self as sample, Builder, HEADER_LEN, Placed, Sample, Tally, Verdict};
 use crate::figure;
 use crate::proof::{Rate, Seed, Size};
+use crate::tears;
 use annals::io::SimDisk;
 use annals::{ReadMode, WriteMode};
 use std::ops::Range;
@@ -48,6 +49,29 @@ fn flip_bits(sample: &Sample, file: &str, bytes: u64, step: usize, read_mode: Re
     for bit in (0..len.min(bytes) * 8).step_by(step) {
         tally.note(case(sample, file, Flip::Bit(bit), read_mode));
     }
+    tally
+}
+
+/// Flips every `step`-th bit of the batches that nothing proves. That is decay and no tear, and it is refused, but
+/// where a tear may have done it.
+fn flip_unproved(sample: &Sample, step: usize, read_mode: ReadMode) -> Tally {
+    let file = sample.active();
+    let whole = sample.disk.read(file).expect("the file is there");
+    let batches = sample::batches(&whole);
+    let mut tally = Tally::default();
+    for batch in batches.iter().filter(|batch| batch.offsets.start >= sample.proved) {
+        let mut own = Tally::default();
+        for bit in (batch.bytes.start as u64 * 8..batch.bytes.end as u64 * 8).step_by(step) {
+            let verdict = case(sample, file, Flip::Bit(bit), read_mode);
+            let is_excused = tears::may_have_left(&whole, &batch.bytes, bit);
+            assert!(verdict == Verdict::Refused || is_excused, "bit {bit} of {batch:?}: {verdict:?}");
+            own.note(verdict);
+        }
+        // Those of its first batch at least, where no chance in its bytes excuses more.
+        assert!(tally.cases > 0 || own.refused * 10 >= own.cases * 9, "{}: {batch:?}: {own}", sample.name);
+        tally.add(own);
+    }
+    assert!(tally.cases > 0, "{}: it has batches that nothing proves", sample.name);
     tally
 }
 
@@ -108,6 +132,20 @@ fn a_flipped_bit_in_an_active_segment_is_found() {
         }
     }
     print("every bit of an active segment of 64 KiB, in four states", tally, started);
+}
+
+/// Damage that nothing proves to lie in what was synced is told from a tear all the same.
+#[test]
+fn a_flipped_bit_in_what_nothing_proves_is_no_tear() {
+    let started = Instant::now();
+    let mut tally = Tally::default();
+    let step = Size::asked().pick(61, 3, 1);
+    for make in [sample::unproved as Make, sample::powerless] {
+        for write_mode in MODES {
+            tally.add(flip_unproved(&make(write_mode), step, ReadMode::Automatic));
+        }
+    }
+    print(&format!("one bit in {step} of batches that nothing proves"), tally, started);
 }
 
 /// Every bit of what the sealed and the active segments have beside them.

@@ -176,6 +176,13 @@ impl Builder {
         self.next += count;
     }
 
+    /// Appends a batch of `least` records or some more, which does not end with what may not have been written.
+    fn append_distinct(&mut self, least: u64) {
+        let ends_apart = |count: &u64| !value(self.next + count - 1).ends_with(&[0; 3]);
+        let count = (least..).find(ends_apart).expect("one of eight values does");
+        self.append(count);
+    }
+
     pub fn flush(&mut self) {
         self.log.flush().wait().expect("the disk is well");
         self.durable = self.next;
@@ -267,8 +274,8 @@ pub fn marked(write_mode: WriteMode) -> Sample {
 pub fn unproved(write_mode: WriteMode) -> Sample {
     let mut builder = long_active(write_mode);
     builder.flush();
-    for count in [2, 1, 4, 3] {
-        builder.append(count);
+    for least in [2, 1, 4, 3] {
+        builder.append_distinct(least);
     }
     builder.killed("killed with an unproved tail")
 }
@@ -278,8 +285,8 @@ pub fn powerless(write_mode: WriteMode) -> Sample {
     let mut builder = long_active(write_mode);
     builder.flush();
     let before = builder.next;
-    builder.append(3);
-    builder.append(2);
+    builder.append_distinct(3);
+    builder.append_distinct(2);
     builder.flush();
     let mut sample = builder.killed("cut off before its tail mark");
     sample.disk = builder.disk.power_cut(|_| annals::io::Fate::Lost);

@@ -43,5 +43,6 @@ mod real_disk;
 mod real_power_cuts;
 mod regressions;
 mod semantics;
+mod tears;
 mod wakers;
 mod wakers_that_act;
