@@ -27,6 +27,7 @@ mod honest_simulation;
 mod idle_consumers;
 mod inspection;
 mod interplay;
+mod large_tails;
 mod loop_disk;
 mod manifest_set_back;
 mod many_partitions;
