@@ -101,6 +101,7 @@ fn header_item(header: &SegmentHeader) -> DumpItem {
         .with("salt", &format_args!("{:#018x}", header.salt))
         .with("created_at", &header.created_at.as_millis())
         .with("layout", &format_args!("{:?}", header.layout))
+        .with("origin", &format_args!("{:?}", header.origin))
 }
 
 fn batch_item(position: Position, header: &BatchHeader) -> DumpItem {

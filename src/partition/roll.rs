@@ -15,8 +15,8 @@ use super::shared::{Admin, Shared, Waiters};
 use super::state::State;
 use super::writer::ATTEMPTS_MAX;
 use crate::segment::{
-    FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess, SegmentHeader,
-    SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
+    FileName, Layout, Origin, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentAccess,
+    SegmentHeader, SegmentPlan, SegmentWrite, TAIL_MARK_LEN, index,
 };
 use crate::sync::{Bug, planted};
 use crate::{ErrorKind, Offset, Position, Result};
@@ -178,6 +178,7 @@ impl Shared {
             salt: self.options.entropy.salt()?,
             created_at: self.options.clock.now(),
             layout: Layout::Dense,
+            origin: Origin::Appended,
         };
         Ok(self.options_now().segment_plan(self.dir.clone(), header, name))
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!     magic [8] │ version u32 │ crc32 u32 │ topic [16] │ partition u32 │ layout u32
-//!     │ sequence u64 │ salt u64 │ created_at i64 │ zero [4032]
+//!     │ sequence u64 │ salt u64 │ created_at i64 │ origin u32 │ zero [4028]
 //! ```
 
 #![cfg_attr(
@@ -37,6 +37,7 @@ pub(crate) struct SegmentHeader {
     pub(crate) salt: u64,
     pub(crate) created_at: Timestamp,
     pub(crate) layout: Layout,
+    pub(crate) origin: Origin,
 }
 
 /// Whether offsets follow one another without gaps.
@@ -62,6 +63,34 @@ impl Layout {
         match code {
             0 => Some(Self::Dense),
             1 => Some(Self::Compacted),
+            _ => None,
+        }
+    }
+}
+
+/// How the first batches of a segment get in. It says what batches in a file that no manifest lists prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// They are appended, once a manifest lists it.
+    Appended,
+    /// Recovery or salvage copies them, and a manifest lists it once they are complete.
+    Copied,
+}
+
+impl Origin {
+    /// The number that stands for it on disk.
+    fn code(self) -> u32 {
+        match self {
+            Self::Appended => 0,
+            Self::Copied => 1,
+        }
+    }
+
+    /// What the number stands for; none for a number never given.
+    fn from_code(code: u32) -> Option<Self> {
+        match code {
+            0 => Some(Self::Appended),
+            1 => Some(Self::Copied),
             _ => None,
         }
     }
@@ -105,6 +134,7 @@ impl SegmentHeader {
         bytes.extend_from_slice(&self.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.salt.to_le_bytes());
         bytes.extend_from_slice(&self.created_at.as_millis().to_le_bytes());
+        bytes.extend_from_slice(&self.origin.code().to_le_bytes());
         bytes.resize(LEN, 0);
         FRAME.seal(&mut bytes);
         let mut header = [0; LEN];
@@ -131,16 +161,19 @@ impl SegmentHeader {
         else {
             return Err(short);
         };
-        let (Some(sequence), Some(salt), Some(created_at)) = (fields.u64(), fields.u64(), fields.timestamp())
+        let (Some(sequence), Some(salt), Some(created_at), Some(origin)) =
+            (fields.u64(), fields.u64(), fields.timestamp(), fields.u32())
         else {
             return Err(short);
         };
         let unknown = HeaderFlaw::Field { field: "layout", expected: "0 or 1", found: u64::from(layout) };
         let layout = u8::try_from(layout).ok().and_then(Layout::from_code).ok_or(unknown)?;
+        let unknown = HeaderFlaw::Field { field: "origin", expected: "0 or 1", found: u64::from(origin) };
+        let origin = Origin::from_code(origin).ok_or(unknown)?;
         if let Some(byte) = fields.rest().iter().find(|byte| **byte != 0) {
             return Err(HeaderFlaw::Field { field: "rest", expected: "zeros", found: u64::from(*byte) });
         }
-        Ok(Self { topic, partition, sequence, salt, created_at, layout })
+        Ok(Self { topic, partition, sequence, salt, created_at, layout, origin })
     }
 }
 

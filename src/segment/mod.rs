@@ -38,7 +38,9 @@ pub(crate) use walk::{Step, Stop, Track, Walk, read_range, walk};
 
 pub(crate) use fields::Fields;
 pub(crate) use frame::{FRAME_LEN, Frame, FrameFlaw};
-pub(crate) use header::{FRAME as SEGMENT_FRAME, HeaderFlaw, Layout, SEGMENT_HEADER_LEN, SegmentHeader};
+pub(crate) use header::{
+    FRAME as SEGMENT_FRAME, HeaderFlaw, Layout, Origin, SEGMENT_HEADER_LEN, SegmentHeader,
+};
 pub(crate) use index::{INDEX_INTERVAL_BYTES, Index, IndexEntry, IndexOwner, IndexWriter};
 pub(crate) use name::FileName;
 pub(crate) use opened::Opened;

@@ -1,5 +1,15 @@
 //! Walking the batches of a segment file one by one, by system calls alone.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use super::{Checkpoint, IndexWriter, Layout};
 use crate::io::{self, File};
 use crate::record::{BATCH_ALIGN, BatchHeader, Flaw, HEADER_LEN, Place, read_batch};

@@ -12,13 +12,13 @@ use std::ops::Range;
 use std::time::Instant;
 
 /// What of a sample a damage left.
-struct Left {
+pub struct Left {
     /// For each offset whether its record is undamaged.
     is_good: Vec<bool>,
 }
 
 /// Compares the segment files of `image` with the sample's.
-fn left(sample: &Sample, image: &SimDisk) -> Left {
+pub fn left(sample: &Sample, image: &SimDisk) -> Left {
     let end = usize::try_from(sample.end).expect("samples are small");
     let mut is_good = vec![false; end];
     for (_, file) in &sample.segments {
@@ -117,7 +117,7 @@ fn check_kept(image: &SimDisk, after: &SimDisk, what: &str) {
 }
 
 /// Salvages, checks, appends, opens again without salvage, and checks again.
-fn salvage(sample: &Sample, image: &SimDisk, left: &Left, what: &str) -> u64 {
+pub fn salvage(sample: &Sample, image: &SimDisk, left: &Left, what: &str) -> u64 {
     let disk = image.kill();
     let log = salvaging(sample)
         .open_in(disk.root())

@@ -176,6 +176,13 @@ impl Builder {
         self.next += count;
     }
 
+    /// Appends a batch of `least` records or some more, which does not end with what may not have been written.
+    fn append_distinct(&mut self, least: u64) {
+        let ends_apart = |count: &u64| !value(self.next + count - 1).ends_with(&[0; 3]);
+        let count = (least..).find(ends_apart).expect("one of eight values does");
+        self.append(count);
+    }
+
     pub fn flush(&mut self) {
         self.log.flush().wait().expect("the disk is well");
         self.durable = self.next;
@@ -187,6 +194,13 @@ impl Builder {
         self.append(1);
         self.log.maintain().expect("the disk is well");
         self.durable = self.log.durable_offset().get();
+    }
+
+    /// Kills the process that writes, and opens the log in another one.
+    pub fn open_again(&mut self) {
+        self.disk = self.disk.kill();
+        let options = options(&self.clock).write_mode(self.write_mode);
+        self.log = options.open_in(self.disk.root()).expect("the disk is well");
     }
 
     /// The partition as it is now, for a process that is killed.
@@ -260,8 +274,8 @@ pub fn marked(write_mode: WriteMode) -> Sample {
 pub fn unproved(write_mode: WriteMode) -> Sample {
     let mut builder = long_active(write_mode);
     builder.flush();
-    for count in [2, 1, 4, 3] {
-        builder.append(count);
+    for least in [2, 1, 4, 3] {
+        builder.append_distinct(least);
     }
     builder.killed("killed with an unproved tail")
 }
@@ -271,8 +285,8 @@ pub fn powerless(write_mode: WriteMode) -> Sample {
     let mut builder = long_active(write_mode);
     builder.flush();
     let before = builder.next;
-    builder.append(3);
-    builder.append(2);
+    builder.append_distinct(3);
+    builder.append_distinct(2);
     builder.flush();
     let mut sample = builder.killed("cut off before its tail mark");
     sample.disk = builder.disk.power_cut(|_| annals::io::Fate::Lost);

@@ -13,7 +13,9 @@ use crate::basics::tempdir;
 use crate::own_process;
 use crate::proof::{Size, skip};
 use annals::io::SimDisk;
-use annals::{Durability, Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome};
+use annals::{
+    Durability, Maintenance, Offset, Partition, PartitionOptions, ReadLevel, Record, RecoveryOutcome,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -97,8 +99,10 @@ fn open_times(len: usize, bytes: u64, rounds: usize) -> [Took; 3] {
     });
     let [at_rest, busy] = [Kill::AtRest, Kill::Busy].map(|kill| {
         Took::of(rounds, || {
-            kill_child(dir, len, kill);
-            timed_open(dir).0
+            let end = kill_child(dir, len, kill);
+            let (took, log) = timed_open(dir);
+            check_end(&log, len, end);
+            took
         })
     });
     crate::figure!(
@@ -163,11 +167,29 @@ fn append_until(log: &Partition, len: usize, is_enough: impl Fn() -> bool) {
     }
 }
 
-/// Has a child open the log and append to it, and kills it.
-fn kill_child(dir: &Path, len: usize, kill: Kill) {
+/// Checks that all that was appended is there, and looks at the last 8 MiB of it.
+fn check_end(log: &Partition, len: usize, end: u64) {
+    assert_eq!(log.log_end_offset().get(), end, "all that was appended is there");
+    let from = end.saturating_sub(8 * MIB / len as u64);
+    let from = Offset::new(from).expect("it is in the log").max(log.log_start_offset());
+    let mut next = from.get();
+    for records in log.read(from).level(ReadLevel::Written) {
+        for record in &records.expect("it is whole") {
+            assert!(record.value().len() == len && record.value().iter().all(|byte| *byte == 7));
+            assert_eq!(record.offset().get(), next);
+            next += 1;
+        }
+    }
+    assert_eq!(next, end);
+}
+
+/// Has a child open the log and append to it, and kills it; returns where the log ended then.
+fn kill_child(dir: &Path, len: usize, kill: Kill) -> u64 {
     let mut child = own_process::running("open_time::the_child_that_is_killed");
     child.env(CHILD[0], dir).env(CHILD[1], len.to_string()).env(CHILD[2], format!("{kill:?}"));
-    own_process::kill_when_ready(child);
+    let said = own_process::kill_when_ready(child);
+    let end = said.split_whitespace().rev().nth(1).expect("it says where the log ends");
+    end.parse().unwrap_or_else(|error| panic!("{said}: {error}"))
 }
 
 #[test]
@@ -189,7 +211,7 @@ fn the_child_that_is_killed() {
     if kill == format!("{:?}", Kill::Busy) {
         append_until(&log, len, || filled(rest));
     }
-    println!("ready");
+    println!("the log ends at {} ready", log.log_end_offset());
     std::thread::sleep(Duration::from_secs(600));
 }
 

@@ -15,14 +15,14 @@ pub fn arguments(test: &str) -> [&str; 4] {
     [test, "--exact", "--include-ignored", "--nocapture"]
 }
 
-/// Kills the process once it has printed that it is ready.
-pub fn kill_when_ready(mut command: Command) {
+/// Kills the process once it has printed a line that ends with that it is ready; returns that line.
+pub fn kill_when_ready(mut command: Command) -> String {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("it can be run again");
     let output = BufReader::new(child.stdout.take().expect("it was piped"));
-    let ready = output.lines().map_while(Result::ok).any(|line| line.ends_with("ready"));
+    let ready = output.lines().map_while(Result::ok).find(|line| line.ends_with("ready"));
     child.kill().expect("it waits to be killed");
     child.wait().expect("it was killed");
-    assert!(ready, "it came to its end too early");
+    ready.expect("it came to its end too early")
 }
 
 /// What the process prints until its end.

@@ -1,5 +1,15 @@
 //! The end of a segment that somebody else writes: what was found of it so far, and what of that is proved.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
 use crate::io::Dir;
 use crate::partition::manifest::{SegmentEntry, SegmentState};
 use crate::partition::recovery::{SegmentFile, furthest_beyond};

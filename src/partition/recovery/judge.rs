@@ -22,12 +22,28 @@ pub(crate) struct Judgement {
     pub(crate) torn: Vec<(PathBuf, Position, u64)>,
 }
 
+/// How often it is judged anew because a writer has meanwhile changed what it is judged by.
+const ATTEMPTS_MAX: usize = 16;
+
 /// Judges the partition in `dir` as an open would.
 ///
 /// # Errors
 /// `NotFound` and `Corrupt` when there is no manifest of use; `Unsupported` and `Io` as an open. All other damage
 /// is in the judgement.
 pub(crate) fn judge(dir: &Arc<dyn Dir>) -> Result<Judgement> {
+    for _ in 1..ATTEMPTS_MAX {
+        let judgement = judge_once(dir)?;
+        // What a writer has listed since is no segment that the manifest has lost.
+        let is_same =
+            || Ok::<_, crate::Error>(load_read_only(&**dir)?.0.generation == judgement.manifest.generation);
+        if judgement.refusal.is_empty() || is_same()? {
+            return Ok(judgement);
+        }
+    }
+    judge_once(dir)
+}
+
+fn judge_once(dir: &Arc<dyn Dir>) -> Result<Judgement> {
     let (manifest, slots) = load_read_only(&**dir)?;
     let options = PartitionOptions::default().number(manifest.partition);
     let recovery = Recovery { dir, options: &options, report: RecoveryReport::default(), changed: false };
@@ -37,7 +53,7 @@ pub(crate) fn judge(dir: &Arc<dyn Dir>) -> Result<Judgement> {
     };
     let mut judgement = Judgement { manifest, manifest_damage, refusal: String::new(), torn: Vec::new() };
     let manifest = &judgement.manifest;
-    let found = recovery.survey(manifest, &slots).and_then(|inventory| {
+    let found = recovery.survey(manifest).and_then(|inventory| {
         let end = recovery.read_end(&inventory, manifest, Offset::ZERO)?;
         recovery.check_generation(&end, manifest)?;
         Ok(end)

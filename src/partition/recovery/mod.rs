@@ -38,7 +38,8 @@ use super::opening::Absence;
 use super::options::Identity;
 use crate::io::Dir;
 use crate::segment::{
-    ActiveSegment, Checkpoint, FileName, PreparedSegment, Segment, SegmentHeader, Track, walk,
+    ActiveSegment, Checkpoint, FileName, Origin, PreparedSegment, SEGMENT_HEADER_LEN, Segment, SegmentHeader,
+    Track, walk,
 };
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -110,7 +111,7 @@ impl Recovery<'_> {
             SlotReport::Even => Slots::Even,
             SlotReport::Uneven { .. } | SlotReport::OneBad { .. } => Slots::OneUsable,
         };
-        let surveyed = self.survey(&manifest, &slots);
+        let surveyed = self.survey(&manifest);
         let (inventory, end) = match surveyed.and_then(|inventory| {
             let end = self.read_end(&inventory, &manifest, known_durable)?;
             self.check_generation(&end, &manifest)?;
@@ -190,12 +191,12 @@ impl Recovery<'_> {
     }
 
     /// Finds the files that the manifest lists.
-    fn survey(&self, manifest: &Manifest, slots: &SlotReport) -> Result<Inventory> {
+    fn survey(&self, manifest: &Manifest) -> Result<Inventory> {
         let inventory = Inventory::take(self.dir, Whose::Of(manifest))?;
         for entry in &manifest.segments {
             inventory.listed(&**self.dir, entry)?;
         }
-        self.check_unlisted(&inventory, manifest, slots)?;
+        self.check_unlisted(&inventory, manifest)?;
         if self.options.on_damage == OnDamage::Salvage {
             self.check_listed(&inventory, manifest)?;
         }
@@ -261,17 +262,15 @@ impl Recovery<'_> {
         }
     }
 
-    /// A segment that nothing lists is what an interrupted change left, and may go; but not when it was in use
-    /// and the manifest has been damaged: then it is the manifest that has lost it.
-    fn check_unlisted(&self, inventory: &Inventory, manifest: &Manifest, slots: &SlotReport) -> Result<()> {
-        if !matches!(slots, SlotReport::OneBad { .. }) {
-            return Ok(());
-        }
+    /// A segment that nothing lists is what an interrupted change left, and may go; but not when it is younger
+    /// than the manifest and was in use: then it is the manifest that is not the newest there was.
+    fn check_unlisted(&self, inventory: &Inventory, manifest: &Manifest) -> Result<()> {
         for file in inventory.unlisted(manifest) {
             if file.header.sequence >= manifest.next_sequence && self.proves_use(file)? {
                 let message = format!(
-                    "{}: a segment in use that the manifest, one slot of which is damaged, does not list",
-                    self.dir.path().join(&file.name).display()
+                    "{}: expected to list {}, which was in use: this is an older manifest, put back",
+                    self.dir.path().join(super::manifest::MANIFEST).display(),
+                    file.name
                 );
                 return Err(Error::new(ErrorKind::Corrupt, message));
             }
@@ -279,13 +278,17 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    /// Whether a manifest has listed this segment. Nothing is appended before. What is copied is all there before, but
+    /// the segment is named by its offset only then, and only what is appended behind says that anything was synced.
     fn proves_use(&self, file: &SegmentFile) -> Result<bool> {
-        let first_offset = match FileName::parse(&file.name) {
-            Some(FileName::Log(offset)) => offset,
-            _ => Offset::ZERO,
-        };
-        let start = Checkpoint::start(first_offset, 0, file.header.created_at);
-        let owner = file.header.index_owner(first_offset);
+        if file.header.origin == Origin::Appended {
+            return tail::has_bytes_behind(&**file.file()?, u64::from(SEGMENT_HEADER_LEN));
+        }
+        if let Some(FileName::Log(_)) = FileName::parse(&file.name) {
+            return Ok(true);
+        }
+        let start = Checkpoint::start(Offset::ZERO, 0, file.header.created_at);
+        let owner = file.header.index_owner(Offset::ZERO);
         let tail = Tail::read(file.track()?, &**self.dir, owner, start)?;
         Ok(tail.furthest() > Position::ZERO)
     }

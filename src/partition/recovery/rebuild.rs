@@ -11,8 +11,8 @@ use super::{End, Inventory, Recovered, Recovery, RecoveryOutcome, SegmentFile, T
 use crate::io::{self, Access};
 use crate::partition::manifest::{Manifest, ManifestFile, SegmentEntry, SegmentState};
 use crate::segment::{
-    ActiveSegment, Checkpoint, Digest, FileName, Layout, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment,
-    SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
+    ActiveSegment, Checkpoint, Digest, FileName, Layout, Origin, PreparedSegment, SEGMENT_HEADER_LEN, Seal,
+    Segment, SegmentHeader, SegmentParts, Track, punch_beyond, read_range, walk,
 };
 use crate::sync::{Bug, Publisher, planted};
 use crate::{Error, ErrorKind, Offset, Position, Result};
@@ -41,7 +41,7 @@ pub(super) fn create(recovery: &mut Recovery<'_>) -> Result<Recovered> {
         segments: Vec::new(),
         lost: Vec::new(),
     };
-    let header = recovery.new_header(&mut manifest)?;
+    let header = recovery.new_header(&mut manifest, Origin::Appended)?;
     let name = FileName::Log(Offset::ZERO).to_string();
     let plan = options.segment_plan(recovery.dir.clone(), header.clone(), name);
     let prepared = PreparedSegment::create(plan)?;
@@ -151,7 +151,7 @@ fn replace_end(
     recovery.changed = true;
     let (synced_in, _) = end.synced;
     let until = proved_end(end)?;
-    let header = recovery.new_header(&mut manifest)?;
+    let header = recovery.new_header(&mut manifest, Origin::Copied)?;
     let name = FileName::Next { sequence: header.sequence }.to_string();
     let copied = Copy::create(&header, until.next_offset, until.leader_epoch, recovery.dir, &name)
         .and_then(|copy| copy_from(copy, until, synced_in, end, &manifest))
@@ -240,7 +240,7 @@ impl Recovery<'_> {
     }
 
     /// The header of a segment that is new, with a sequence that was never given.
-    pub(super) fn new_header(&self, manifest: &mut Manifest) -> Result<SegmentHeader> {
+    pub(super) fn new_header(&self, manifest: &mut Manifest, origin: Origin) -> Result<SegmentHeader> {
         let sequence = manifest.next_sequence;
         manifest.next_sequence = sequence.saturating_add(1);
         Ok(SegmentHeader {
@@ -250,6 +250,7 @@ impl Recovery<'_> {
             salt: self.options.entropy.salt()?,
             created_at: self.options.clock.now(),
             layout: Layout::Dense,
+            origin,
         })
     }
 

@@ -15,7 +15,7 @@ mod source;
 use super::copy::Copy;
 use super::{Recovered, Recovery, RecoveryOutcome};
 use crate::partition::manifest::{LostRange, Manifest, ManifestFile, SegmentEntry, SegmentState};
-use crate::segment::{FileName, Seal, SegmentHeader};
+use crate::segment::{FileName, Origin, Seal, SegmentHeader};
 use crate::{Error, ErrorKind, Offset, Position, Result};
 pub(crate) use aside::KEPT;
 pub(crate) use aside::UNFINISHED;
@@ -177,7 +177,7 @@ fn begin(
     manifest: &mut Manifest,
     first_offset: Offset,
 ) -> Result<(SegmentHeader, Offset, Copy)> {
-    let header = recovery.new_header(manifest)?;
+    let header = recovery.new_header(manifest, Origin::Copied)?;
     let name = FileName::Log(first_offset).to_string();
     let copy = Copy::create(&header, first_offset, manifest.leader_epoch, recovery.dir, &name)?;
     Ok((header, first_offset, copy))

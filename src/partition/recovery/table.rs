@@ -10,7 +10,7 @@
 //! | 2 | a newer version | refuse |
 //! | 3 | one manifest slot unusable or behind | use the other, write both anew |
 //! | 4 | no manifest slot usable | refuse |
-//! | 5 | a listed segment that is not what is listed | refuse |
+//! | 5 | a listed segment that is not what is listed, or one in use that is not listed | refuse |
 //! | 6 | W before F | refuse |
 //! | 7 | W = F, then nothing or a tail mark | append in place |
 //! | 8 | W after F, then nothing or a tail mark | copy what is unproved |
@@ -75,7 +75,8 @@ pub(crate) enum Slots {
 pub(crate) enum Segments {
     /// All are there, but for a prefix that is known to have been deleted.
     AsListed,
-    /// One is missing, has a damaged or foreign header, or is shorter than its end.
+    /// One is missing, has a damaged or foreign header, or is shorter than its end; or one that is in use is not
+    /// listed.
     Unusable,
 }
 

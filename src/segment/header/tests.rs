@@ -9,6 +9,7 @@ fn header() -> SegmentHeader {
         salt: 0x0102_0304_0506_0708,
         created_at: Timestamp::from_millis(-5),
         layout: Layout::Compacted,
+        origin: Origin::Copied,
     }
 }
 
@@ -32,7 +33,8 @@ fn the_bytes_lie_where_the_format_says() {
     assert_eq!(&bytes[16..32], b"0123456789abcdef");
     assert_eq!(&bytes[32..48], b"\x03\0\0\0\x01\0\0\0\x07\0\0\0\0\0\0\0");
     assert_eq!(&bytes[48..64], b"\x08\x07\x06\x05\x04\x03\x02\x01\xfb\xff\xff\xff\xff\xff\xff\xff");
-    assert!(bytes[64..].iter().all(|byte| *byte == 0));
+    assert_eq!(&bytes[64..68], b"\x01\0\0\0");
+    assert!(bytes[68..].iter().all(|byte| *byte == 0));
     assert_eq!(SegmentHeader::decode(&bytes), Ok(header()));
 }
 
@@ -61,6 +63,8 @@ fn the_future_the_foreign_the_blank_and_the_damaged_are_told_apart() {
     assert_eq!(SegmentHeader::decode(&[0; 4096]), Err(HeaderFlaw::Blank));
     let layout = SegmentHeader::decode(&forged(36, &[0, 1, 0, 0]));
     assert_eq!(layout, Err(HeaderFlaw::Field { field: "layout", expected: "0 or 1", found: 256 }));
+    let origin = SegmentHeader::decode(&forged(64, &[2, 0, 0, 0]));
+    assert_eq!(origin, Err(HeaderFlaw::Field { field: "origin", expected: "0 or 1", found: 2 }));
     let rest = SegmentHeader::decode(&forged(4095, &[9]));
     assert_eq!(rest, Err(HeaderFlaw::Field { field: "rest", expected: "zeros", found: 9 }));
 }
@@ -82,7 +86,7 @@ fn a_flaw_says_what_was_expected_and_found() {
 proptest! {
     #[test]
     fn every_header_is_read_back(
-        topic: [u8; 16], partition: u32, sequence: u64, salt: u64, created_at: i64, compacted: bool,
+        topic: [u8; 16], partition: u32, sequence: u64, salt: u64, created_at: i64, compacted: bool, copied: bool,
     ) {
         let header = SegmentHeader {
             topic: TopicId::from_bytes(topic),
@@ -91,6 +95,7 @@ proptest! {
             salt,
             created_at: Timestamp::from_millis(created_at),
             layout: if compacted { Layout::Compacted } else { Layout::Dense },
+            origin: if copied { Origin::Copied } else { Origin::Appended },
         };
         prop_assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
     }
@@ -101,7 +106,7 @@ proptest! {
     }
 
     #[test]
-    fn any_fields_behind_a_good_frame_are_read_or_refused(fields in proptest::collection::vec(any::<u8>(), 52)) {
+    fn any_fields_behind_a_good_frame_are_read_or_refused(fields in proptest::collection::vec(any::<u8>(), 56)) {
         let bytes = forged(16, &fields);
         if let Ok(header) = SegmentHeader::decode(&bytes) {
             prop_assert_eq!(&header.encode()[..], &bytes[..]);

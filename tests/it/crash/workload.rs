@@ -147,6 +147,11 @@ impl Workload {
         self
     }
 
+    pub const fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes;
+        self
+    }
+
     pub const fn log_append_time(mut self) -> Self {
         self.timestamps = TimestampSource::LogAppendTime;
         self

@@ -48,6 +48,11 @@ const fn many(workload: Workload) -> Workload {
     workload.batches(MANY.0, MANY.1).values(4, 150)
 }
 
+/// Segments above what is reserved and walked at once, which the script fills once and more.
+const fn long(workload: Workload) -> Workload {
+    workload.segment_bytes(256 << 10).values(4_200, 5_000).batches(2, 2).batch_bytes_max(12 << 10)
+}
+
 /// Batches that go past the map, by a system call.
 const fn huge(workload: Workload) -> Workload {
     workload.values(60_000, 70_000).batch_bytes_max(80 << 10)
@@ -97,6 +102,8 @@ pub const WORKLOADS: &[Workload] = &[
         .levels(Levels::Mixed)
         .mix(STEADY, 24),
     large(Workload::new("rolls, nobody maintains")).levels(Levels::Mixed).mix(&[(1, Act::Append)], 20),
+    long(Workload::new("long segments, written")).levels(Levels::Written).mix(STEADY, 40),
+    long(Workload::new("long segments, mixed, pwrite")).pwrite().levels(Levels::Mixed).mix(STEADY, 40),
     Workload::new("rolls by age").segment_age(TWO_SECONDS).levels(Levels::Mixed).mix(AGES, 24),
     Workload::new("rolls by age, pwrite").pwrite().segment_age(TWO_SECONDS).mix(AGES, 24),
     Workload::new("opened again and again").levels(Levels::Mixed).mix(OPENS, 14),

@@ -154,6 +154,19 @@ fn the_age_of_a_segment_survives_a_restart() {
     assert_eq!(log.log_end_offset(), at(100));
 }
 
+/// SEMANTICS 14: so it is with the age at which a segment is left for a new one, whichever life it was begun in.
+#[test]
+fn the_age_at_which_a_segment_rolls_survives_a_restart() {
+    let mut disk = SimDisk::new();
+    for (life, minutes, segments) in [(0, 0, 1), (1, 40, 1), (2, 65, 2)] {
+        let clock = ManualClock::new(START.saturating_add(Duration::from_secs(minutes * 60)));
+        let log = options(&clock).segment_age_max(HOUR).open_in(disk.root()).expect("it can be opened");
+        append(&log, Durability::Durable, life..life + 1, 300);
+        assert_eq!(log.segments().len(), segments, "after {minutes} minutes");
+        disk = disk.kill();
+    }
+}
+
 /// SEMANTICS 15
 #[test]
 fn clock_steps_change_neither_offsets_nor_acknowledgements() {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::segment::{
-    FRAME_LEN, IndexOwner, IndexWriter, Layout, SEGMENT_HEADER_LEN, SegmentHeader, TAIL_MARK_LEN,
+    FRAME_LEN, IndexOwner, IndexWriter, Layout, Origin, SEGMENT_HEADER_LEN, SegmentHeader, TAIL_MARK_LEN,
 };
 use std::ops::Range;
 
@@ -66,16 +66,17 @@ fn the_frame_and_the_magics_are_as_written() {
 fn header() -> SegmentHeader {
     let topic = TopicId::from_bytes([7; 16]);
     let created_at = Timestamp::from_millis(5);
-    SegmentHeader { topic, partition: 1, sequence: 3, salt: 4, created_at, layout: Layout::Compacted }
+    let (layout, origin) = (Layout::Compacted, Origin::Copied);
+    SegmentHeader { topic, partition: 1, sequence: 3, salt: 4, created_at, layout, origin }
 }
 
 #[test]
 fn the_segment_header_is_as_written() {
     let fields = fields("Segment header", "`topic`", FRAME_LEN);
     assert_eq!(end(&fields), header().encode().len());
-    let values = ["partition", "layout", "sequence", "salt", "created_at"]
+    let values = ["partition", "layout", "sequence", "salt", "created_at", "origin"]
         .map(|name| number(&header().encode(), &fields, name));
-    assert_eq!(values, [1, 1, 3, 4, 5]);
+    assert_eq!(values, [1, 1, 3, 4, 5, 1]);
 }
 
 #[test]
