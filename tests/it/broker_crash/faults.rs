@@ -118,7 +118,7 @@ fn topics_survive_a_failure_of_any_operation() {
     let started = Instant::now();
     let total = on_all(SCRIPTS, |script| {
         let mut tally = Tally::default();
-        for failure in Failure::ALL {
+        for &failure in Failure::ALL {
             for for_ever in [false, true] {
                 let mut random = seed.rng(hash_of(script.name) ^ u64::from(for_ever));
                 let count = until_spared(&mut random, stride, |passes| {

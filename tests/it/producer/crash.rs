@@ -300,7 +300,7 @@ fn nothing_acknowledged_is_lost_when_any_operation_fails() {
     let size = Size::asked();
     let started = Instant::now();
     let mut cases = 0;
-    for failure in Failure::ALL {
+    for &failure in Failure::ALL {
         let mut at = 0;
         loop {
             let disk = SimDisk::new();
