@@ -31,8 +31,11 @@ struct Trouble {
     cache: FailedSync,
 }
 
-/// What syncs, and what the cache does when that fails, given some chance. Of names a failed sync stores none.
-pub const KINDS: [(Op, fn(u64) -> FailedSync); 5] = [
+/// What the cache does when a sync fails, given some chance.
+type Chance = fn(u64) -> FailedSync;
+
+/// What syncs, and what the cache does when that fails. Of names a failed sync stores none.
+pub const KINDS: [(Op, Chance); 5] = [
     (Op::Sync, |_| FailedSync::CacheKeeps),
     (Op::Sync, |_| FailedSync::CacheReverts),
     (Op::Sync, FailedSync::HalfReverts),
