@@ -74,8 +74,10 @@ fn spoil(disk: &SimDisk, file: u8, how: u8, position: u16, value: u8) {
     let files = disk.files();
     let Some(path) = files.get(usize::from(file) % files.len().max(1)) else { return };
     let position = u64::from(position);
+    let len = disk.read(path).expect("the file was listed").len() as u64;
     let spoilt = match how % 12 {
-        0..=5 => disk.flip_bit(path, position * 8 + u64::from(value % 8)),
+        0..=5 if len == 0 => Ok(()),
+        0..=5 => disk.flip_bit(path, position % len * 8 + u64::from(value % 8)),
         6 | 7 => disk.zero(path, position..position + u64::from(value) * 16),
         8 | 9 => disk.truncate(path, position),
         10 => disk.swap_pages(path, position % 16, u64::from(value) % 16),

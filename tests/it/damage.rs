@@ -42,11 +42,11 @@ fn case(sample: &Sample, file: &str, flip: Flip, read_mode: ReadMode) -> Verdict
     sample.judge(&image, &[file], read_mode, &format_args!("{flip:?} of {file}"))
 }
 
-/// Flips every `step`-th bit of the first `bytes` of a file.
-fn flip_bits(sample: &Sample, file: &str, bytes: u64, step: usize, read_mode: ReadMode) -> Tally {
+/// Flips every `step`-th bit of a file.
+fn flip_bits(sample: &Sample, file: &str, step: usize, read_mode: ReadMode) -> Tally {
     let len = sample.disk.read(file).expect("the file is there").len() as u64;
     let mut tally = Tally::default();
-    for bit in (0..len.min(bytes) * 8).step_by(step) {
+    for bit in (0..len * 8).step_by(step) {
         tally.note(case(sample, file, Flip::Bit(bit), read_mode));
     }
     tally
@@ -73,6 +73,11 @@ fn flip_unproved(sample: &Sample, step: usize, read_mode: ReadMode) -> Tally {
     }
     assert!(tally.cases > 0, "{}: it has batches that nothing proves", sample.name);
     tally
+}
+
+/// How many of the bits, bytes or lengths of a file are tried.
+fn one_in(step: usize, of: &str) -> String {
+    if step == 1 { format!("every {of}") } else { format!("one {of} in {step}") }
 }
 
 fn print(what: &str, tally: Tally, started: Instant) {
@@ -109,29 +114,39 @@ fn a_flipped_bit_in_a_sealed_segment_is_found() {
             }
         }
     }
-    print("every bit of a sealed segment of 64 KiB", tally, started);
+    let full = one_in(Size::asked().pick(9_973, 1, 1), "bit");
+    print(
+        &format!("{full} of a sealed segment of 64 KiB in one mode, one in 31 to 41 of these in three"),
+        tally,
+        started,
+    );
 }
 
-/// Every bit of an active segment of 64 KiB, however it was left.
+/// The bits of an active segment of 64 KiB, however it was left.
 #[test]
 fn a_flipped_bit_in_an_active_segment_is_found() {
-    let started = Instant::now();
-    let mut tally = Tally::default();
+    let size = Size::asked();
     for (at, make) in ACTIVE.into_iter().enumerate() {
+        let started = Instant::now();
+        let (mut tally, mut name, mut said) = (Tally::default(), "", String::new());
         for write_mode in MODES {
             let sample = make(write_mode);
             let file = sample.active().to_owned();
-            let full = Size::asked().pick(24_001, 1, 1);
-            let step = if at == 1 && write_mode == WriteMode::Automatic { full } else { full * 31 };
-            let mut own = flip_bits(&sample, &file, u64::MAX, step, ReadMode::Automatic);
-            own.add(flip_bits(&sample, &file, u64::MAX, full * 61, ReadMode::Pread));
+            let full = size.pick(24_001, 1, 1);
+            let is_thorough = at == 1 || (at > 1 && size == Size::Full);
+            let thinned = size.pick(full, 31, 31);
+            let step = if is_thorough && write_mode == WriteMode::Automatic { full } else { thinned };
+            let mut own = flip_bits(&sample, &file, step, ReadMode::Automatic);
+            own.add(flip_bits(&sample, &file, full * 61, ReadMode::Pread));
             if at < 2 {
                 assert_eq!(own.cut, 0, "{}: all of it is proved", sample.name);
             }
             tally.add(own);
+            name = sample.name;
+            said = format!("{said}, {} at {write_mode:?}", one_in(step, "bit"));
         }
+        print(&format!("active segment of 64 KiB, {name}{said}"), tally, started);
     }
-    print("every bit of an active segment of 64 KiB, in four states", tally, started);
 }
 
 /// Damage that nothing proves to lie in what was synced is told from a tear all the same.
@@ -145,7 +160,7 @@ fn a_flipped_bit_in_what_nothing_proves_is_no_tear() {
             tally.add(flip_unproved(&make(write_mode), step, ReadMode::Automatic));
         }
     }
-    print(&format!("one bit in {step} of batches that nothing proves"), tally, started);
+    print(&format!("{} of batches that nothing proves", one_in(step, "bit")), tally, started);
 }
 
 /// Every bit of what the sealed and the active segments have beside them.
@@ -169,12 +184,13 @@ fn a_flipped_bit_in_an_index_or_a_manifest_does_no_harm() {
             }
         }
         let step = Size::asked().pick(1_201, 1, 1) * if write_mode == WriteMode::Pwrite { 7 } else { 1 };
-        manifests.add(flip_bits(&sample, "manifest", u64::MAX, step, ReadMode::Automatic));
+        manifests.add(flip_bits(&sample, "manifest", step, ReadMode::Automatic));
     }
     assert_eq!(indexes.harmless, indexes.cases, "an index is a cache");
     assert_eq!(manifests.harmless, manifests.cases, "one slot of the manifest is enough");
-    print("every bit of the indexes", indexes, started);
-    print("every bit of the manifest", manifests, started);
+    print(&format!("{} of the indexes", one_in(Size::asked().pick(163, 1, 1), "bit")), indexes, started);
+    let full = one_in(Size::asked().pick(1_201, 1, 1), "bit");
+    print(&format!("{full} of one manifest, one in 7 of these of another"), manifests, started);
 }
 
 /// Looks some offsets and times up, through whatever index there is.
@@ -195,19 +211,26 @@ fn a_changed_byte_is_found() {
     let seed = Seed::of("T5 bytes");
     let mut tally = Tally::default();
     let bytes = Size::asked().pick(64 << 10, 64 << 10, 1 << 20);
+    let step = Size::asked().pick(907, 1, 1);
     let sealed = sample::sealed_of(WriteMode::Automatic, bytes);
     let unproved = sample::unproved(WriteMode::Automatic);
     for (sample, file) in [(&sealed, &sealed.segments[1].1), (&unproved, &unproved.segments[1].1)] {
-        for at in (0..bytes).step_by(Size::asked().pick(907, 1, 1)) {
+        let len = sample.disk.read(file).expect("it is there").len() as u64;
+        for at in (0..len.min(bytes)).step_by(step) {
             let xor = seed.rng(at).u8(1..);
             let read_mode = if at % 2 == 0 { ReadMode::Automatic } else { ReadMode::Pread };
             tally.note(case(sample, file, Flip::Byte { at, xor }, read_mode));
         }
     }
-    print("every byte of segments changed", tally, started);
+    let what = format!(
+        "{} of a sealed segment of {} KiB and of an active one changed",
+        one_in(step, "byte"),
+        bytes >> 10
+    );
+    print(&what, tally, started);
 }
 
-/// Every file, cut at every length.
+/// Every file, cut at every length, or at some.
 #[test]
 fn a_file_that_was_cut_short_is_found() {
     let started = Instant::now();
@@ -238,7 +261,8 @@ fn a_file_that_was_cut_short_is_found() {
             }
         }
     }
-    print("every file cut at every length", tally, started);
+    let step = Size::asked().pick("some lengths", "one length in 7", "every length");
+    print(&format!("every file cut at {step}"), tally, started);
 }
 
 /// Pages that are zeroed, exchanged with another page, or with the same page of another segment.

@@ -50,13 +50,22 @@ impl SimDisk {
         Ok(())
     }
 
-    /// Flips one bit of a file, counted from the lowest of byte 0; beyond the end nothing happens.
+    /// Flips one bit of a file, counted from the lowest of byte 0.
     ///
     /// # Errors
-    /// `NotFound` when there is no such file.
+    /// `NotFound` when there is no such file; `InvalidInput` when the bit lies beyond its end.
     pub fn flip_bit(&self, path: &str, bit: u64) -> io::Result<()> {
+        let position = bit / 8;
+        let len = {
+            let inner = self.lock();
+            inner.state.file(find(&inner.state, path)?).live.len()
+        };
+        if position >= len {
+            let message = format!("{path}: expected a bit of {len} bytes, found bit {bit}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         self.damage(path, |content| {
-            let position = bit / 8;
+            // What is on the disk may be shorter yet.
             if position < content.len() {
                 let mut byte = [0];
                 content.read_at(&mut byte, position);

@@ -435,7 +435,7 @@ fn damage_is_there_before_and_after_a_crash() {
     assert_eq!(disk.read("x/y/a").unwrap(), swapped);
     disk.truncate("x/y/a", 10).unwrap();
     disk.flip_bit("x/y/a", 8 * 3 + 1).unwrap();
-    disk.flip_bit("x/y/a", 8 * 10).unwrap();
+    assert_eq!(disk.flip_bit("x/y/a", 8 * 10).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     disk.zero("x/y/a", 5..7).unwrap();
     let expected = [2, 2, 2, 0, 2, 0, 0, 2, 2, 2];
     let crashed = disk.power_cut(|_| Fate::Lost);
