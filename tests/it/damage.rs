@@ -134,7 +134,8 @@ fn a_flipped_bit_in_an_active_segment_is_found() {
             let file = sample.active().to_owned();
             let full = size.pick(24_001, 1, 1);
             let is_thorough = at == 1 || (at > 1 && size == Size::Full);
-            let step = if is_thorough && write_mode == WriteMode::Automatic { full } else { full * 31 };
+            let thinned = size.pick(full, 31, 31);
+            let step = if is_thorough && write_mode == WriteMode::Automatic { full } else { thinned };
             let mut own = flip_bits(&sample, &file, step, ReadMode::Automatic);
             own.add(flip_bits(&sample, &file, full * 61, ReadMode::Pread));
             if at < 2 {
