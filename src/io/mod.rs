@@ -149,7 +149,8 @@ pub trait File: fmt::Debug + Send + Sync {
 
     /// Takes disk space for the bytes `from..to`; a file that is shorter than `to` grows to it, with zeros.
     /// What is stored in the range stays. Where the file system cannot reserve space, the file grows and a
-    /// later write may still find the disk full.
+    /// later write may still find the disk full. Never called twice at once for one file, nor beside a write
+    /// beyond its end: the size may be looked at first and set then.
     fn allocate(&self, from: u64, to: u64) -> io::Result<()>;
 
     /// Gives the disk space of the bytes `from..to` back; they read as zeros, and the size stays. Does

@@ -2,9 +2,10 @@
 
 use crate::basics::tempdir;
 use crate::crash::interlude::{Cue, Interlude};
-use annals::io::{Failure, Fate, Fault, Op, SimDisk};
+use annals::io::{Failure, Fate, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
     Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
+    WriteMode,
 };
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -162,6 +163,36 @@ fn a_batch_that_is_admitted_later_fits_into_an_empty_segment() {
         broker.close().expect("nothing fails");
     }
     drop(std::fs::remove_dir_all(&dir));
+}
+
+/// SEMANTICS 9: where space cannot be reserved a file grows by its size being set. The thread that took the next step of
+/// the reserve had looked at the size, and set it when an append had taken more, written, and been acknowledged.
+#[test]
+fn what_was_written_is_not_cut_off_by_the_next_step_of_the_reserve() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let options = Partition::options().maintenance(Maintenance::Manual).write_mode(WriteMode::Pwrite);
+    let log = options.open_in(interlude.within(disk.root())).expect("memory has room");
+    log.append([Record::new(&[1; 40 << 10])]).wait().expect("memory has room");
+    let (appended, acknowledged) = mpsc::channel();
+    let other = log.clone();
+    interlude.set(Cue::Allocate, move || {
+        let writing =
+            thread::spawn(move || drop(appended.send(other.append([Record::new(&[2; 200 << 10])]).wait())));
+        // Until it has been appended, or waits for its turn.
+        let patience = std::time::Instant::now() + Duration::from_millis(200);
+        while !writing.is_finished() && std::time::Instant::now() < patience {
+            thread::yield_now();
+        }
+    });
+    log.maintain().expect("memory has room");
+    assert!(!interlude.cancel(), "a step of the reserve was due");
+    acknowledged.recv().expect("it is answered").expect("memory has room");
+    let lens: Vec<_> = log
+        .read(Offset::ZERO)
+        .flat_map(|found| found.expect("it is whole"))
+        .map(|record| record.value().len())
+        .collect();
+    assert_eq!(lens, [40 << 10, 200 << 10]);
 }
 
 /// SEMANTICS 22: a truncation that nothing was appended behind is all that says that the records before it in time
