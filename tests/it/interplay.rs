@@ -308,6 +308,39 @@ fn a_reader_that_is_stuck_ends_and_can_be_asked_again() {
     assert_eq!(reader.filter_map(Result::ok).count(), 1);
 }
 
+/// SEMANTICS 9: a look-up by time beside a truncation put the end of the log from before it to the records from behind
+/// it, or met a segment that was taken back, and said that it was deleted.
+#[test]
+fn a_look_up_by_time_beside_a_truncation_sees_what_is_durable() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let open =
+        |level| options().read_level(level).open_in(interlude.within(disk.root())).expect("memory has room");
+    let stamped = |number| Record::new(&[7; 3_000]).timestamp(Timestamp::from_millis(number));
+    let log = open(ReadLevel::Durable);
+    for number in 0..40 {
+        log.append([stamped(number)]).wait().expect("it fits");
+    }
+    log.close().expect("memory is well");
+    for (level, expected) in [(ReadLevel::Durable, None), (ReadLevel::Written, Some(at(22)))] {
+        // None of its segments is open now but the last.
+        let log = open(level);
+        let cutting = log.clone();
+        interlude.set(Cue::Open, move || {
+            cutting.truncate(at(20)).expect("it lies in the log");
+            for number in 18..24 {
+                cutting.append_with(Durability::Written, [stamped(number)]).wait().expect("it fits");
+            }
+        });
+        let found = log.offset_for_time(Timestamp::from_millis(20)).expect("there is an answer");
+        assert!(!interlude.cancel(), "records were taken back before a segment was opened");
+        assert_eq!(found.map(|found| found.offset()), expected);
+        for number in 24..40 {
+            log.append([stamped(number)]).wait().expect("it fits");
+        }
+        log.close().expect("memory is well");
+    }
+}
+
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }
