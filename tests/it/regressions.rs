@@ -4,8 +4,8 @@ use crate::basics::tempdir;
 use crate::crash::interlude::{Cue, Interlude};
 use annals::io::{Failure, Fate, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
-    WriteMode,
+    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record,
+    RecoveryOutcome, TopicOptions, WriteMode,
 };
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -219,6 +219,33 @@ fn what_was_truncated_does_not_return_by_salvage() {
         let behind = std::iter::repeat_n(b"behind".to_vec(), appended);
         assert_eq!(values, kept.chain(behind).collect::<Vec<_>>());
     }
+}
+
+/// What recovery had copied into a new segment was dropped by salvage without a manifest from the segment before, where
+/// it was still good, because the copy was damaged; and its offsets were given again.
+#[test]
+fn a_damaged_copy_does_not_take_the_good_original_along() {
+    let disk = SimDisk::new();
+    let options = || Partition::options().maintenance(Maintenance::Manual);
+    let log = options().open_in(disk.root()).expect("a fresh disk");
+    let numbers: Vec<_> = (0..100_u64).map(u64::to_le_bytes).collect();
+    for number in &numbers[..80] {
+        log.append([Record::new(number)]).wait().expect("there is room");
+    }
+    let unsynced = numbers[80..].iter().map(|number| Record::new(number));
+    log.append_with(Durability::Written, unsynced).wait().expect("there is room");
+    let disk = disk.kill();
+    let log = options().open_in(disk.root()).expect("a process was killed");
+    assert_eq!(log.recovery_report().outcome, RecoveryOutcome::Extended);
+    log.close().expect("nothing fails");
+    let copy = disk.files().into_iter().find(|file| file.ends_with("80.log")).expect("it was copied");
+    disk.flip_bit(&copy, (4_096 + 150) * 8).expect("it is there");
+    disk.delete("manifest").expect("it is there");
+    let log = options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect("it can be salvaged");
+    let found = log.read(Offset::ZERO).level(ReadLevel::Written).filter_map(Result::ok);
+    let values: Vec<_> = found.flatten().map(|record| record.value().to_vec()).collect();
+    assert_eq!(values, numbers);
+    assert_eq!(log.log_end_offset(), at(100));
 }
 
 /// A truncation on a full disk left the segment that it had made, one more with each try, which no cap counted.
