@@ -39,12 +39,12 @@ pub struct DiskDir {
 }
 
 impl DiskDir {
-    /// Opens the directory at `path`.
+    /// Opens the directory at `path`, which stays the same when the process changes its working directory.
     ///
     /// # Errors
     /// `NotFound` when there is none; `NotADirectory` when something else is there.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Arc<dyn Dir>> {
-        Ok(Arc::new(Self::at(path.as_ref().to_owned())?))
+        Ok(Arc::new(Self::at(std::path::absolute(path)?)?))
     }
 
     /// Opens the directory at `path`; creates it, and what is missing above it, for its owner alone.

@@ -2,7 +2,7 @@
 
 use crate::basics::tempdir;
 use crate::crash::interlude::{Cue, Interlude};
-use annals::io::{Failure, Fate, Fault, MemoryDisk, Op, SimDisk};
+use annals::io::{DiskDir, Failure, Fate, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
     Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record,
     RecoveryOutcome, TopicOptions, WriteMode,
@@ -246,6 +246,14 @@ fn a_damaged_copy_does_not_take_the_good_original_along() {
     let values: Vec<_> = found.flatten().map(|record| record.value().to_vec()).collect();
     assert_eq!(values, numbers);
     assert_eq!(log.log_end_offset(), at(100));
+}
+
+/// A directory that was opened by a relative path was looked for in another place once the process had changed its
+/// working directory.
+#[test]
+fn a_relative_path_does_not_follow_the_working_directory() {
+    // Without changing it, which would change it for all tests.
+    assert!(DiskDir::open(".").expect("it is there").path().is_absolute());
 }
 
 /// A truncation on a full disk left the segment that it had made, one more with each try, which no cap counted.
