@@ -320,7 +320,7 @@ impl Partition {
     }
 
     /// Reads all of it and compares it with its checksums and with what the manifest says. Changes nothing.
-    /// Blocks.
+    /// What is deleted meanwhile may be left out. Blocks.
     ///
     /// # Errors
     /// `Io` when a read fails. Damage is not an error: the report lists it.

@@ -9,10 +9,9 @@ use super::shared::{Admin, Shared};
 use super::view::check_range;
 use super::writer::Writer;
 use crate::segment::{
-    ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentParts,
-    Track, walk,
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, Track, walk,
 };
-use crate::sync::{Bug, Publisher, planted};
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Result};
 use std::sync::Arc;
 
@@ -134,7 +133,10 @@ impl Shared {
     fn install(&self, writer: &mut Writer, fresh: ActiveSegment, cut: Cut) -> Vec<Arc<Segment>> {
         let end = cut.end.next_offset;
         let added = fresh.segment().clone();
-        let cut_segment = cut.through.map(|(segment, end)| (segment.sequence(), cut_short(&segment, &end)));
+        let cut_segment = cut.through.map(|(segment, end)| {
+            // What is cut off stays in the file.
+            (segment.sequence(), Arc::new(segment.cut_short(Seal::from(end), segment.disk_bytes())))
+        });
         writer.recovery_point = fresh.end().position;
         writer.active = fresh;
         writer.unsynced_since = None;
@@ -179,24 +181,6 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
     }
     let track = Track { len: stop.to_u64(), ..track };
     Ok(walk(track, start, &mut |_| {})?.end)
-}
-
-/// The same file as a segment that ends earlier.
-fn cut_short(segment: &Segment, end: &Checkpoint) -> Arc<Segment> {
-    let published = Publisher::new(end.position.to_u64()).published();
-    let parts = SegmentParts {
-        dir: segment.dir().clone(),
-        header: segment.header().clone(),
-        first_offset: segment.first_offset(),
-        name: segment.name(),
-        access: segment.access(),
-        shelf: segment.shelf().clone(),
-        written: published.clone(),
-        durable: published,
-        // What is cut off stays in the file.
-        taken: segment.disk_bytes(),
-    };
-    Arc::new(Segment::sealed(parts, Seal::from(*end)))
 }
 
 impl Manifest {

@@ -341,6 +341,64 @@ fn a_look_up_by_time_beside_a_truncation_sees_what_is_durable() {
     }
 }
 
+/// SEMANTICS 23: a segment that was taken back said `Corrupt` once another had got its name, whether it was held from
+/// before the truncation that took it back, or from before one that had cut it short.
+#[test]
+fn a_segment_that_was_taken_back_is_out_of_range_where_another_has_its_name() {
+    for is_cut_short in [false, true] {
+        let disk = MemoryDisk::new();
+        let open = || options().open_in(disk.root()).expect("memory has room");
+        let append = |log: &Partition, count| {
+            for _ in 0..count {
+                log.append([Record::new(&[7; 3_000])]).wait().expect("it fits");
+            }
+        };
+        let log = open();
+        append(&log, 420);
+        log.close().expect("memory is well");
+        // None of its segments is open now but the last.
+        let log = open();
+        let held = log.segments()[80].clone();
+        let begins = held.first_offset();
+        if is_cut_short {
+            log.truncate(begins.saturating_add(1)).expect("it lies in the log");
+            assert_ne!(held.end_offset(), log.segments()[80].end_offset());
+            // So many others are opened that it is closed.
+            assert_eq!(
+                log.read(Offset::ZERO).map_while(Result::ok).flatten().count() as u64,
+                begins.get() + 1
+            );
+        }
+        log.truncate(at(begins.get() - 2)).expect("it lies in the log");
+        append(&log, 4);
+        log.truncate(begins).expect("it lies in the log");
+        let fresh = log.segments().last().cloned().expect("there is one");
+        assert_eq!(fresh.path(), held.path());
+        let error = held.read_raw(&mut [0; 8], 0).expect_err("it is gone");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+        assert_eq!(fresh.read_raw(&mut [0; 8], 0).expect("it is there"), 8);
+    }
+}
+
+/// Verifying beside deletion said `OutOfRange`, though nobody had asked for an offset.
+#[test]
+fn verifying_beside_deletion_reads_what_is_left() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let open = || options().open_in(interlude.within(disk.root())).expect("memory has room");
+    let log = open();
+    for _ in 0..40 {
+        log.append([Record::new(&[7; 3_000])]).wait().expect("it fits");
+    }
+    log.close().expect("memory is well");
+    let log = open();
+    let deleting = log.clone();
+    interlude.set(Cue::Open, move || deleting.delete_records(at(30)).expect("they are there"));
+    let report = log.verify().expect("nothing fails");
+    assert!(!interlude.cancel(), "segments were deleted before they were opened");
+    assert!(!report.is_damaged());
+    assert!((10..20).contains(&report.good_offsets), "{}", report.good_offsets);
+}
+
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }
