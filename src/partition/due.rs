@@ -4,6 +4,7 @@ use super::options::Retention;
 use super::shared::Shared;
 use super::writer::UNSYNCED_BYTES_MAX;
 use super::writer::UNSYNCED_TIME_MAX;
+use crate::segment::punch_beyond;
 use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Result};
 use std::time::Duration;
@@ -78,14 +79,18 @@ impl Shared {
             match writer.active.reserve_due(now) {
                 Some(to) => {
                     let more = to.saturating_sub(writer.active.opened().disk_bytes());
-                    let opened = writer.active.opened().clone();
-                    self.claim(&mut writer, more).then_some((opened, to, more))
+                    let (segment, opened) = (writer.active.segment().clone(), writer.active.opened().clone());
+                    self.claim(&mut writer, more).then_some((segment, opened, to, more))
                 }
                 None => None,
             }
         };
-        let Some((opened, to, claimed)) = step else { return Ok(()) };
-        let reserved = opened.reserve(to);
+        let Some((segment, opened, to, claimed)) = step else { return Ok(()) };
+        let mut reserved = opened.reserve(to);
+        if segment.is_sealed() {
+            // Whoever sealed it may have given back what was reserved before this was.
+            reserved = reserved.and(punch_beyond(&*opened.file, segment.len_bytes(), u64::MAX));
+        }
         Self::settle(&mut self.writer.lock(), claimed);
         reserved
     }

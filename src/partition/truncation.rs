@@ -37,6 +37,8 @@ impl Shared {
     fn take_back(&self, to: Offset) -> Result<Offset> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
+        // What is reserved is given back, and nothing more may be in that file by then.
+        let _growing = self.growing.lock();
         let mut writer = loop {
             let writer = self.settled_writer(&mut admin)?;
             let end = writer.active.end().next_offset;
@@ -133,9 +135,11 @@ impl Shared {
     fn install(&self, writer: &mut Writer, fresh: ActiveSegment, cut: Cut) -> Vec<Arc<Segment>> {
         let end = cut.end.next_offset;
         let added = fresh.segment().clone();
+        let left = writer.active.give_back();
         let cut_segment = cut.through.map(|(segment, end)| {
             // What is cut off stays in the file.
-            (segment.sequence(), Arc::new(segment.cut_short(Seal::from(end), segment.disk_bytes())))
+            let taken = if segment.is_sealed() { segment.disk_bytes() } else { left };
+            (segment.sequence(), Arc::new(segment.cut_short(Seal::from(end), taken)))
         });
         writer.recovery_point = fresh.end().position;
         writer.active = fresh;

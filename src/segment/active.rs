@@ -191,6 +191,16 @@ impl ActiveSegment {
         &self.opened
     }
 
+    /// Gives back the space beyond the end, if the disk does not refuse; returns how much it takes then. Nothing is
+    /// appended any more.
+    pub(crate) fn give_back(&self) -> u64 {
+        let end = self.end.position.to_u64();
+        match punch_beyond(&*self.opened.file, end, u64::MAX) {
+            Ok(()) => end,
+            Err(_) => self.opened.disk_bytes(),
+        }
+    }
+
     /// What is known of the segment if it ends here.
     pub(crate) fn seal_facts(&self) -> Seal {
         Seal::from(self.end)

@@ -33,6 +33,7 @@ mod many_segments;
 mod model;
 mod open_time;
 mod own_process;
+mod partition_space;
 #[cfg(annals_planted)]
 mod planted;
 mod producer;

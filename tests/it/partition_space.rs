@@ -1,0 +1,88 @@
+//! What one partition takes of the disk: never more than it says, and nothing for long that it does not need.
+
+use crate::crash::interlude::{Cue, Interlude};
+use annals::clock::ManualClock;
+use annals::io::{MemoryDisk, SimDisk};
+use annals::{
+    Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome, Timestamp, WriteMode,
+};
+use std::time::Duration;
+
+const AGE: Duration = Duration::from_secs(3_600);
+const MODES: [WriteMode; 2] = [WriteMode::Automatic, WriteMode::Pwrite];
+
+fn clock() -> ManualClock {
+    ManualClock::new(Timestamp::from_millis(1_700_000_000_000))
+}
+
+fn options(clock: &ManualClock, mode: WriteMode) -> PartitionOptions {
+    let options = Partition::options().maintenance(Maintenance::Manual).clock(clock.clone()).write_mode(mode);
+    options.segment_age_max(AGE).disk_bytes_max(1 << 30)
+}
+
+fn append(log: &Partition) {
+    log.append([Record::new("a")]).wait().expect("there is room");
+}
+
+/// Appends to a new segment.
+fn roll(log: &Partition, clock: &ManualClock) {
+    clock.advance(AGE * 2);
+    append(log);
+}
+
+/// What is cut off was kept with all that was reserved behind it, up to a MiB each time, and nobody counted that.
+#[test]
+fn a_truncation_gives_back_what_was_reserved() {
+    for mode in MODES {
+        let disk = MemoryDisk::new();
+        let log = options(&clock(), mode).open_in(disk.root()).expect("memory has room");
+        for _ in 0..20 {
+            append(&log);
+            let kept = log.log_end_offset();
+            append(&log);
+            log.truncate(kept).expect("it lies in the log");
+            let (used, counted) = (disk.used_bytes(), log.stats().disk_bytes);
+            assert!(used <= counted, "{used} bytes are taken, {counted} are counted");
+        }
+        assert!(disk.used_bytes() < 20 * 16_384, "{} bytes are taken", disk.used_bytes());
+    }
+}
+
+/// What a process that was killed in the middle of a roll had reserved stayed in the segment before.
+#[test]
+fn a_roll_that_recovery_finishes_gives_back_what_was_reserved() {
+    for mode in MODES {
+        let (disk, clock) = (SimDisk::new(), clock());
+        let log = options(&clock, mode).open_in(disk.root()).expect("the disk is empty");
+        append(&log);
+        roll(&log, &clock);
+        let disk = disk.kill();
+        let log = options(&clock, mode).open_in(disk.root()).expect("the disk is well");
+        assert_eq!(log.recovery_report().outcome, RecoveryOutcome::Clean);
+        assert_eq!(log.segments().len(), 2);
+        let first = log.segments()[0].path();
+        let first = first.file_name().and_then(|name| name.to_str()).expect("it has a name");
+        let file = disk.root().open(first, annals::io::Access::Read).expect("it is there");
+        assert_eq!(file.allocated_bytes().expect("it is well"), 2 * 4_096);
+    }
+}
+
+/// The next step of the reserve was taken in a file that others had sealed meanwhile, and stayed there.
+#[test]
+fn a_step_of_the_reserve_that_comes_after_a_roll_is_given_back() {
+    let (disk, interlude, clock) = (MemoryDisk::new(), Interlude::default(), clock());
+    let log = options(&clock, WriteMode::Automatic).open_in(interlude.within(disk.root()));
+    let log = log.expect("memory has room");
+    log.append([Record::new(&[1; 40 << 10])]).wait().expect("there is room");
+    let (rolling, clock) = (log.clone(), clock.clone());
+    interlude.set(Cue::Reserve, move || {
+        roll(&rolling, &clock);
+        // Sealing the one before the last.
+        roll(&rolling, &clock);
+    });
+    log.maintain().expect("memory has room");
+    assert!(!interlude.cancel(), "a step of the reserve was due");
+    assert_eq!(log.segments().len(), 3);
+    let (used, counted) = (disk.used_bytes(), log.stats().disk_bytes);
+    assert!(used <= counted, "{used} bytes are taken, {counted} are counted");
+}
