@@ -13,6 +13,7 @@
 //! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
 
 mod bounds;
+mod closed;
 #[cfg(test)]
 mod differential;
 mod disk;
@@ -27,6 +28,7 @@ mod slot;
 #[cfg(test)]
 mod suite;
 
+pub(crate) use closed::ClosedFile;
 pub use disk::DiskDir;
 pub use memory::MemoryDisk;
 pub use sim::{

@@ -158,7 +158,7 @@ impl Shared {
         let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
         sealed
             + writer.sealing_reserve()
-            + log_bytes(active_bytes(writer))
+            + log_bytes(writer.active.opened().disk_bytes())
             + log_bytes(writer.claimed)
             + next
             + fixed_bytes(count)
@@ -258,14 +258,5 @@ impl Writer {
             let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
             sealing.opened().disk_bytes().next_multiple_of(BLOCK).saturating_sub(len)
         })
-    }
-}
-
-/// Bytes of disk that the segment takes which is appended to. Closing gives back what was reserved.
-fn active_bytes(writer: &Writer) -> u64 {
-    let opened = writer.active.opened();
-    match writer.state {
-        State::Closed => opened.file.allocated_bytes().unwrap_or_else(|_| opened.disk_bytes()),
-        State::Open | State::Poisoned(_) | State::Closing => opened.disk_bytes(),
     }
 }

@@ -201,6 +201,13 @@ impl ActiveSegment {
         }
     }
 
+    /// Closes the file. Readers may have it open.
+    pub(crate) fn close(&mut self) {
+        let taken = self.opened.file.allocated_bytes().unwrap_or_else(|_| self.opened.disk_bytes());
+        self.opened = Arc::new(self.opened.closed(taken));
+        self.tail = Tail::closed();
+    }
+
     /// What is known of the segment if it ends here.
     pub(crate) fn seal_facts(&self) -> Seal {
         Seal::from(self.end)
@@ -240,6 +247,11 @@ impl SealedTail {
 
     pub(crate) fn opened(&self) -> &Arc<Opened> {
         &self.opened
+    }
+
+    /// Closes the file. Readers may have it open.
+    pub(crate) fn close(&mut self) {
+        self.opened = Arc::new(self.opened.closed(self.opened.disk_bytes()));
     }
 
     /// End of its offsets.

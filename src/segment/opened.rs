@@ -1,6 +1,6 @@
 //! The open file behind a segment, and the space reserved in it.
 
-use crate::io::{File, MapReader};
+use crate::io::{ClosedFile, File, MapReader};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -27,6 +27,11 @@ impl Opened {
     /// The same of a file that is appended to, and takes `taken` bytes of disk already.
     pub(crate) fn taking(self, taken: u64) -> Self {
         Self { taken, ..self }
+    }
+
+    /// What is left when the file is closed, which takes `taken` bytes of disk.
+    pub(crate) fn closed(&self, taken: u64) -> Self {
+        Self::new(ClosedFile::of(&*self.file), None, 0).taking(taken)
     }
 
     /// Bytes of disk it takes, up to its reserve.

@@ -1,11 +1,13 @@
 //! What one partition takes of the disk: never more than it says, and nothing for long that it does not need.
 
+use crate::basics::{tempdir, values};
 use crate::crash::interlude::{Cue, Interlude};
 use annals::clock::ManualClock;
 use annals::io::{MemoryDisk, SimDisk};
 use annals::{
-    Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome, Timestamp, WriteMode,
+    Maintenance, Partition, PartitionOptions, Record, RecoveryOutcome, Retention, Timestamp, WriteMode,
 };
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const AGE: Duration = Duration::from_secs(3_600);
@@ -85,4 +87,43 @@ fn a_step_of_the_reserve_that_comes_after_a_roll_is_given_back() {
     assert_eq!(log.segments().len(), 3);
     let (used, counted) = (disk.used_bytes(), log.stats().disk_bytes);
     assert!(used <= counted, "{used} bytes are taken, {counted} are counted");
+}
+
+/// It kept the file that was appended to open, with its map, and the manifest.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_closed_handle_that_is_kept_holds_no_file() {
+    for mode in MODES {
+        let (dir, clock) = (tempdir(), clock());
+        let log = options(&clock, mode).retention(Retention::Forever).open(&dir).expect("there is room");
+        append(&log);
+        roll(&log, &clock);
+        assert_ne!(held_below(&dir), [PathBuf::new(); 0]);
+        log.close().expect("the disk syncs");
+        assert_eq!(held_below(&dir), [PathBuf::new(); 0], "{mode:?}");
+        assert!(!maps().contains(&*dir.to_string_lossy()), "{mode:?}");
+        assert!(log.stats().disk_bytes >= taken(&dir), "{} of {}", log.stats().disk_bytes, taken(&dir));
+        assert_eq!(values(&log, 0), ["a", "a"], "what it held may still be read");
+        drop(std::fs::remove_dir_all(&dir));
+    }
+}
+
+/// The files in `dir` that this process has open.
+#[cfg(target_os = "linux")]
+fn held_below(dir: &Path) -> Vec<PathBuf> {
+    let open = std::fs::read_dir("/proc/self/fd").expect("it lists").flatten();
+    let targets = open.filter_map(|open| std::fs::read_link(open.path()).ok());
+    targets.filter(|target| target.parent() == Some(dir)).collect()
+}
+
+#[cfg(target_os = "linux")]
+fn maps() -> String {
+    std::fs::read_to_string("/proc/self/maps").expect("it can be read")
+}
+
+#[cfg(target_os = "linux")]
+fn taken(dir: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let files = std::fs::read_dir(dir).expect("it lists").flatten();
+    files.map(|file| file.metadata().expect("it is there").blocks() * 512).sum()
 }
