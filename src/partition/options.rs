@@ -3,7 +3,7 @@
 use super::account::Books;
 use super::entropy::Entropy;
 use super::opening::Absence;
-use super::retention::RetentionClock;
+use super::retention_clock::RetentionClock;
 use crate::clock::{Clock, SystemClock};
 use crate::io::Dir;
 use crate::segment::Shelf;
@@ -47,7 +47,8 @@ pub enum Retention {
     /// Nothing is deleted.
     #[default]
     Forever,
-    /// A segment is deleted this long after its last append.
+    /// A segment is deleted this long after its last append, by the wall clock. Where that is set while the
+    /// partition is open, nothing goes by it before it has shown the new time for an hour.
     Age(Duration),
     /// A segment is deleted while the rest is still at least this many bytes.
     Bytes(u64),

@@ -17,7 +17,7 @@ use super::account::Booking;
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
 use super::policy::Policy;
-use super::retention::RetentionClock;
+use super::retention_clock::RetentionClock;
 use super::space::Pinned;
 use super::view::View;
 use super::writer::Writer;
