@@ -283,8 +283,8 @@ impl Partition {
     ///
     /// # Errors
     /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
-    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`; `ReadOnly` of an internal
-    /// topic.
+    /// for a new segment, and none can be made as an append makes it; nothing was taken back. `Poisoned`,
+    /// `Closed`, `Io`; `ReadOnly` of an internal topic.
     pub fn truncate(&self, to: Offset) -> Result<Offset> {
         self.writable()?.truncate(to)
     }

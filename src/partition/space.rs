@@ -208,14 +208,10 @@ impl Shared {
     }
 
     pub(super) fn cap_reached(&self, more: u64) -> Error {
-        self.cap_reached_locked(&self.writer.lock(), more)
-    }
-
-    pub(super) fn cap_reached_locked(&self, writer: &Writer, more: u64) -> Error {
         let account = self.booking.account();
         let taken = match self.options.books.is_shared() {
             true => account.booked(),
-            false => self.disk_bytes_locked(writer),
+            false => self.disk_bytes_locked(&self.writer.lock()),
         };
         let message = format!(
             "{}: {more} bytes more were needed, {taken} are taken, and disk_bytes_max is {}",

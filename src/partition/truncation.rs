@@ -7,7 +7,7 @@
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
 use super::view::check_range;
-use super::writer::Writer;
+use super::writer::{ATTEMPTS_MAX, Writer};
 use crate::segment::{
     ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, Track, walk,
 };
@@ -35,6 +35,18 @@ impl Shared {
     }
 
     fn take_back(&self, to: Offset) -> Result<Offset> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(end) = self.take_back_if_fits(to)? {
+                return Ok(end);
+            }
+            self.make_room(u64::from(SEGMENT_HEADER_LEN))?;
+        }
+        Err(self.overtaken())
+    }
+
+    /// The same; none when the new segment is over the cap. Others may have to give space back, and no lock is held
+    /// meanwhile.
+    fn take_back_if_fits(&self, to: Offset) -> Result<Option<Offset>> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
         // What is reserved is given back, and nothing more may be in that file by then.
@@ -45,7 +57,7 @@ impl Shared {
             // Another truncation or a deletion may have come first.
             check_range(to, self.view().log_start, end)?;
             if to == end {
-                return Ok(end);
+                return Ok(Some(end));
             }
             // What appends have brought since it was settled may still be cut off, but not be kept: the new end
             // counts as durable.
@@ -54,7 +66,7 @@ impl Shared {
             }
         };
         if !self.fits_cap(&writer, u64::from(SEGMENT_HEADER_LEN)) {
-            return Err(self.cap_reached_locked(&writer, u64::from(SEGMENT_HEADER_LEN)));
+            return Ok(None);
         }
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
@@ -69,7 +81,7 @@ impl Shared {
             // It took place, or nothing did.
             _ => admin.doubtful_from = known_before,
         }
-        result
+        result.map(Some)
     }
 
     /// Where the batch begins that `to` lies in.
