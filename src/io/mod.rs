@@ -25,6 +25,7 @@ mod name;
 mod pages;
 pub mod sim;
 mod slot;
+mod space;
 #[cfg(test)]
 mod suite;
 

@@ -2,6 +2,7 @@
 
 use crate::basics::{tempdir, values};
 use crate::crash::interlude::{Cue, Interlude};
+use crate::loop_disk::{Kind, LoopDisk};
 use annals::clock::ManualClock;
 use annals::io::{MemoryDisk, SimDisk};
 use annals::{
@@ -106,6 +107,23 @@ fn a_closed_handle_that_is_kept_holds_no_file() {
         assert_eq!(values(&log, 0), ["a", "a"], "what it held may still be read");
         drop(std::fs::remove_dir_all(&dir));
     }
+}
+
+/// A volume of ext3 calls itself one of ext4. Its files were mapped and grew without any space being reserved, so that on
+/// a full disk the store of a batch ended the process.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_stored_through_a_map_where_no_space_can_be_reserved() {
+    let Some(disk) = LoopDisk::new(Kind::Ext3, "appending without a map") else { return };
+    let dir = disk.path().join("log");
+    let log = options(&clock(), WriteMode::Automatic).open(&dir).expect("there is room");
+    append(&log);
+    let writable =
+        maps().lines().filter(|map| map.contains("rw-s") && map.contains(&*dir.to_string_lossy())).count();
+    assert_eq!(writable, 0);
+    // Far more than there is: the disk is full in the end, and says so.
+    let full = (0..200).find_map(|_| log.append([Record::new(&vec![7; 900 << 10])]).wait().err());
+    assert_eq!(full.expect("the disk is small").kind(), annals::ErrorKind::NoSpace);
 }
 
 /// The files in `dir` that this process has open.
