@@ -34,6 +34,7 @@ impl Chore for Shared {
 impl Shared {
     /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
+        self.wake_left_asleep();
         self.sync_if_due();
         self.commit.serve_demand(self);
         self.writer.lock().usable(self)?;

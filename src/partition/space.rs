@@ -2,7 +2,7 @@
 
 use super::manifest::SegmentState;
 use super::options::Retention;
-use super::shared::{Admin, Shared};
+use super::shared::{Admin, Shared, Waiters};
 use super::state::State;
 use super::writer::Writer;
 use crate::segment::{SEGMENT_HEADER_LEN, Segment};
@@ -229,12 +229,20 @@ impl Shared {
         sealed.map(|seal| seal.last_append_time).min()
     }
 
-    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did.
+    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did. Whoever asks holds the
+    /// lock for shedding, and perhaps others, so the futures whose goal is reached by it are woken by the next work
+    /// that is due.
     ///
     /// # Errors
     /// As committing a manifest.
     pub(super) fn shed_oldest(&self) -> Result<bool> {
-        let mut admin = self.administer()?;
+        let shed = self.shed_oldest_quietly();
+        self.upkeep.call();
+        shed
+    }
+
+    fn shed_oldest_quietly(&self) -> Result<bool> {
+        let mut admin = self.administer_for(Waiters::LeaveAsleep)?;
         self.seal_previous_locked(&mut admin)?;
         let has_sealed = admin.manifest.segments.iter().any(|entry| entry.state == SegmentState::Sealed);
         if has_sealed {
