@@ -10,6 +10,7 @@
 
 use super::name::{check_name, not_a_file};
 use super::slot::WriterSlot;
+use super::space::{allocate, check_reservable, punch};
 use super::{Access, Dir, Entry, EntryKind, File, Lock, MapReader, MapWriter, mmap};
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io;
@@ -39,12 +40,12 @@ pub struct DiskDir {
 }
 
 impl DiskDir {
-    /// Opens the directory at `path`.
+    /// Opens the directory at `path`, which stays the same when the process changes its working directory.
     ///
     /// # Errors
     /// `NotFound` when there is none; `NotADirectory` when something else is there.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Arc<dyn Dir>> {
-        Ok(Arc::new(Self::at(path.as_ref().to_owned())?))
+        Ok(Arc::new(Self::at(std::path::absolute(path)?)?))
     }
 
     /// Opens the directory at `path`, or creates it for its owner alone.
@@ -321,6 +322,7 @@ impl File for DiskFile {
 
     fn map(&self, published: u64, capacity: u64) -> io::Result<(Box<dyn MapWriter>, Arc<dyn MapReader>)> {
         check_mappable(&self.file)?;
+        check_reservable(&self.file)?;
         mmap::map(&self.file, &self.slot, published, capacity)
     }
 
@@ -328,42 +330,6 @@ impl File for DiskFile {
         check_mappable(&self.file)?;
         mmap::map_read(&self.file, len)
     }
-}
-
-/// Takes disk space for the bytes `from..to`, and lets the file grow to `to`.
-#[cfg(target_os = "linux")]
-pub(super) fn allocate(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    // A signal may interrupt it on tmpfs; the other calls are made again by the standard library.
-    match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::empty(), from, to - from)) {
-        Err(rustix::io::Errno::OPNOTSUPP) => grow(file, to),
-        done => Ok(done?),
-    }
-}
-
-/// Other systems have no call that reserves a range and leaves what is stored and the size alone.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn allocate(file: &fs::File, _from: u64, to: u64) -> io::Result<()> {
-    grow(file, to)
-}
-
-fn grow(file: &fs::File, to: u64) -> io::Result<()> {
-    if file.metadata()?.len() < to { file.set_len(to) } else { Ok(()) }
-}
-
-#[cfg(target_os = "linux")]
-fn punch(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
-    use rustix::fs::{FallocateFlags, fallocate};
-    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    match rustix::io::retry_on_intr(|| fallocate(file, flags, from, to - from)) {
-        Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-        done => Ok(done?),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn punch(_file: &fs::File, _from: u64, _to: u64) -> io::Result<()> {
-    Ok(())
 }
 
 /// Lets a file be mapped only where reserved space is kept for it, so that no store can fail: not on

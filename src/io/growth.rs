@@ -1,11 +1,11 @@
 //! How a mapped file grows: disk space first, then pages, so that no store waits for either.
 //!
 //! ```text
-//!     a calm log    allocate ──▶ populate                    4 KiB pages: a sync of few bytes writes little
-//!     a busy log    allocate ──▶ write zeros ──▶ populate    64 KiB pages: three times as fast to bring in
+//!     a calm log    reserve ──▶ populate                    4 KiB pages: a sync of few bytes writes little
+//!     a busy log    reserve ──▶ write zeros ──▶ populate    64 KiB pages: three times as fast to bring in
 //! ```
 
-use super::disk::allocate;
+use super::space::reserve;
 use crate::clock::stopwatch;
 use std::fs::File;
 use std::io;
@@ -31,7 +31,7 @@ pub(super) struct Growth {
 impl Growth {
     /// Takes disk space for `range` of the file, and brings its pages into the page cache where that is worth it.
     pub(super) fn grow(&mut self, file: &File, range: &Range<u64>) -> io::Result<()> {
-        allocate(file, range.start, range.end)?;
+        reserve(file, range.start, range.end)?;
         let now = stopwatch();
         let is_busy = self.last.is_some_and(|last| now.saturating_sub(last) < BULK_STEP_LASTS);
         self.last = Some(now);

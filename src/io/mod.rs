@@ -13,6 +13,7 @@
 //! All of them return [`std::io::Error`]; the floors above add what they were doing, to which file and where.
 
 mod bounds;
+mod closed;
 #[cfg(test)]
 mod differential;
 mod disk;
@@ -24,9 +25,11 @@ mod name;
 mod pages;
 pub mod sim;
 mod slot;
+mod space;
 #[cfg(test)]
 mod suite;
 
+pub(crate) use closed::ClosedFile;
 pub use disk::DiskDir;
 pub use memory::MemoryDisk;
 pub use sim::{
@@ -203,7 +206,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Takes disk space for the bytes `from..to`.
     ///
     /// A file that is shorter than `to` grows to it, with zeros. What is stored in the range stays. Where the file
-    /// system cannot reserve space, the file grows and a later write may still find the disk full.
+    /// system cannot reserve space, the file grows and a later write may still find the disk full. Never called twice at once for one file, nor beside
+    /// a write beyond its end: the size may be looked at first and set then.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaExceeded` when there is no room. Some of the space may have been taken.

@@ -20,7 +20,8 @@ pub(crate) trait Shedder: Send + Sync {
     fn recount(&self);
     /// Has readers let go of what was deleted.
     fn let_go(&self);
-    /// Deletes the oldest segment that the policy of its topic permits to delete; says whether there was one.
+    /// Deletes the oldest segment that the policy of its topic permits to delete; says whether there was one. Calls no
+    /// wakers.
     fn shed_oldest(&self) -> bool;
 }
 

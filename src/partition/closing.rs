@@ -4,7 +4,7 @@ use super::manifest::{SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
 use super::state::State;
 use super::writer::Writer;
-use crate::segment::{Seal, TailMark};
+use crate::segment::{PreparedSegment, Seal, SealedTail, TailMark};
 use crate::sync::{Bug, MutexGuard, planted};
 use crate::{Error, Result};
 
@@ -43,12 +43,12 @@ impl Shared {
         }
         let growing = self.growing.lock();
         let result = self.finish(&mut admin);
-        self.writer.lock().state = State::Closed;
+        self.writer.lock().close();
+        admin.file.close();
         self.commit.fail(&result.as_ref().err().cloned().unwrap_or_else(|| self.closed()));
         admin.lock = None;
         drop(growing);
         drop(admin);
-        // A closed handle may be kept for long.
         self.view().segments.iter().for_each(|segment| segment.close_unless_held());
         result
     }
@@ -123,6 +123,16 @@ impl Shared {
         active.name_by_offset()?;
         self.store_index(&active, &seal);
         crate::segment::punch_beyond(&*opened.file, end.position.to_u64() + 4096, u64::MAX)
+    }
+}
+
+impl Writer {
+    /// Lets go of its files: a closed handle may be kept for long.
+    fn close(&mut self) {
+        self.state = State::Closed;
+        self.active.close();
+        self.next.iter_mut().for_each(PreparedSegment::close);
+        self.sealing.iter_mut().for_each(SealedTail::close);
     }
 }
 

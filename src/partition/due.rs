@@ -4,6 +4,7 @@ use super::retention::Retention;
 use super::shared::Shared;
 use super::writer::UNSYNCED_BYTES_MAX;
 use super::writer::UNSYNCED_TIME_MAX;
+use crate::segment::punch_beyond;
 use crate::upkeep::{Chore, Upkeep};
 use crate::{Error, ErrorKind, Result};
 use std::time::Duration;
@@ -33,6 +34,7 @@ impl Chore for Shared {
 impl Shared {
     /// Does all that is due: syncs, reserves, seals, moves the recovery point, prepares, deletes.
     pub(super) fn maintain(&self) -> Result<()> {
+        self.wake_left_asleep();
         self.sync_if_due();
         self.commit.serve_demand(self);
         self.writer.lock().usable(self)?;
@@ -78,14 +80,18 @@ impl Shared {
             match writer.active.reserve_due(now) {
                 Some(to) => {
                     let more = to.saturating_sub(writer.active.opened().disk_bytes());
-                    let opened = writer.active.opened().clone();
-                    self.claim(&mut writer, more).then_some((opened, to, more))
+                    let (segment, opened) = (writer.active.segment().clone(), writer.active.opened().clone());
+                    self.claim(&mut writer, more).then_some((segment, opened, to, more))
                 }
                 None => None,
             }
         };
-        let Some((opened, to, claimed)) = step else { return Ok(()) };
-        let reserved = opened.reserve(to);
+        let Some((segment, opened, to, claimed)) = step else { return Ok(()) };
+        let mut reserved = opened.reserve(to);
+        if segment.is_sealed() {
+            // Whoever sealed it may have given back what was reserved before this was.
+            reserved = reserved.and(punch_beyond(&*opened.file, segment.len_bytes(), u64::MAX));
+        }
         Self::settle(&mut self.writer.lock(), claimed);
         reserved
     }

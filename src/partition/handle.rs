@@ -307,7 +307,7 @@ impl Partition {
 
     /// Reads all of it and compares it with its checksums. Changes nothing. Blocks.
     ///
-    /// It is compared with what the manifest says, too.
+    /// It is compared with what the manifest says, too. What is deleted meanwhile may be left out.
     ///
     /// # Errors
     /// `Io` when a read fails. Damage is not an error: the report lists it.

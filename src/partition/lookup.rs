@@ -75,13 +75,20 @@ impl Shared {
     /// The first record with a timestamp at or after `t` that a reader at `level` may see.
     pub(super) fn offset_for_time(&self, t: Timestamp, level: ReadLevel) -> Result<Option<TimedOffset>> {
         loop {
+            // In this order: an end from before a truncation does not go with a view from behind it.
+            let rewinds = self.view().rewinds;
             let end = self.end_at(level);
             let view = self.view();
-            match find_time(&view, t, end) {
+            let found = find_time(&view, t, end);
+            let now = self.view();
+            if now.rewinds != rewinds {
+                // Records were taken back meanwhile, and others may have their offsets.
+                continue;
+            }
+            match found {
                 // A segment of the view was deleted before it was opened: what is left now is looked at. The log
                 // start has grown then, so this comes to an end.
-                Err(error)
-                    if error.kind() == ErrorKind::OutOfRange && self.view().log_start > view.log_start => {}
+                Err(error) if error.kind() == ErrorKind::OutOfRange && now.log_start > view.log_start => {}
                 found => return found,
             }
         }

@@ -4,7 +4,7 @@ use super::handle::Partition;
 use super::options::PartitionOptions;
 use super::policy::Policy;
 use super::recovery::{Recovered, recover};
-use super::retention::RetentionClock;
+use super::retention_clock::RetentionClock;
 use super::shared::{Admin, Shared};
 use super::space::Pinned;
 use super::state::State;
@@ -77,6 +77,7 @@ impl Shared {
         let report = Arc::new(recovered.report.clone());
         let retention_clock = options
             .retention_clock
+            .clone()
             .unwrap_or_else(|| RetentionClock::new(options.clock.now(), options.clock.monotonic()));
         let view = View::of(&recovered);
         let (file, manifest, writer) = Writer::of(recovered);

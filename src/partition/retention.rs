@@ -1,4 +1,4 @@
-//! How long records are kept: the policy, the pure rule which segments it no longer wants, and the clock it goes by.
+//! How long records are kept: the policy, and the pure rule which segments it no longer wants.
 
 use crate::Timestamp;
 use crate::sync::{Bug, planted};
@@ -17,7 +17,9 @@ pub enum Retention {
     /// Nothing is deleted.
     #[default]
     Forever,
-    /// A segment is deleted this long after its last append.
+    /// A segment is deleted this long after its last append, by the wall clock.
+    ///
+    /// Where that is set while the partition is open, nothing goes by it before it has shown the new time for an hour.
     Age(Duration),
     /// A segment is deleted while the rest still has at least this many bytes.
     Bytes(u64),
@@ -90,33 +92,6 @@ fn expired_by_bytes(segments: &[SegmentFacts], floor: u64) -> usize {
             goes
         })
         .count()
-}
-
-/// The wall clock as retention sees it: it advances no faster than time passes, so that a clock that jumps
-/// ahead deletes nothing early. What it shows when the partition is opened is believed.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RetentionClock {
-    wall: Timestamp,
-    monotonic: Duration,
-}
-
-impl RetentionClock {
-    /// Begins with what both clocks show.
-    pub(crate) fn new(wall: Timestamp, monotonic: Duration) -> Self {
-        Self { wall, monotonic }
-    }
-
-    /// The append time to note for now: not earlier than the time that has passed allows, so that a clock that
-    /// is set back for a while makes nothing old. One that is ahead is followed, and does no harm: see
-    /// [`expired`].
-    pub(crate) fn stamp(&self, wall: Timestamp, monotonic: Duration) -> Timestamp {
-        wall.max(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
-    }
-
-    /// The present, as far as both clocks agree on it.
-    pub(crate) fn now(&self, wall: Timestamp, monotonic: Duration) -> Timestamp {
-        wall.min(self.wall.saturating_add(monotonic.saturating_sub(self.monotonic)))
-    }
 }
 
 #[cfg(test)]
@@ -195,21 +170,6 @@ mod tests {
         }
         let segments = [1_000, -year, 1_000].map(|stamp| segment(stamp, 1));
         assert_eq!(expired(&segments, at(2_001), &SECOND), 3, "with what lies before it");
-    }
-
-    #[test]
-    fn a_jump_ahead_of_the_clock_expires_nothing() {
-        let clock = RetentionClock::new(at(1_000), Duration::from_secs(5));
-        let year = 31_536_000_000;
-        assert_eq!(clock.now(at(year), Duration::from_secs(7)), at(3_000));
-        assert_eq!(clock.now(at(2_500), Duration::from_secs(7)), at(2_500));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_makes_nothing_old() {
-        let clock = RetentionClock::new(at(1_000), Duration::from_secs(5));
-        assert_eq!(clock.stamp(at(-9_000), Duration::from_secs(7)), at(3_000));
-        assert_eq!(clock.stamp(at(4_000), Duration::from_secs(7)), at(4_000));
     }
 
     #[test]

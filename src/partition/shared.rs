@@ -17,7 +17,7 @@ use super::account::Booking;
 use super::manifest::{Manifest, ManifestFile};
 use super::options::{Maintenance, PartitionOptions};
 use super::policy::Policy;
-use super::retention::RetentionClock;
+use super::retention_clock::RetentionClock;
 use super::space::Pinned;
 use super::view::View;
 use super::writer::Writer;
@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(super) options: PartitionOptions,
     pub(super) admin: Mutex<Admin>,
     /// Held from the choice of a step of the reserve until it is taken, which may write zeros: by then the file
-    /// must not have gone on in other hands. So whoever recovers or closes it takes this first.
+    /// must not have gone on in other hands. So whoever recovers, cuts or closes it takes this first.
     pub(super) growing: Mutex<()>,
     pub(super) writer: Mutex<Writer>,
     pub(super) view: RwLock<Arc<View>>,

@@ -2,7 +2,7 @@
 
 use super::manifest::SegmentState;
 use super::retention::Retention;
-use super::shared::{Admin, Shared};
+use super::shared::{Admin, Shared, Waiters};
 use super::state::State;
 use super::writer::Writer;
 use crate::segment::{SEGMENT_HEADER_LEN, Segment};
@@ -158,7 +158,7 @@ impl Shared {
         let count = view.segments.len() as u64 + u64::from(writer.next.is_some());
         sealed
             + writer.sealing_reserve()
-            + log_bytes(active_bytes(writer))
+            + log_bytes(writer.active.opened().disk_bytes())
             + log_bytes(writer.claimed)
             + next
             + fixed_bytes(count)
@@ -208,14 +208,10 @@ impl Shared {
     }
 
     pub(super) fn cap_reached(&self, more: u64) -> Error {
-        self.cap_reached_locked(&self.writer.lock(), more)
-    }
-
-    pub(super) fn cap_reached_locked(&self, writer: &Writer, more: u64) -> Error {
         let account = self.booking.account();
         let taken = match self.options.books.is_shared() {
             true => account.booked(),
-            false => self.disk_bytes_locked(writer),
+            false => self.disk_bytes_locked(&self.writer.lock()),
         };
         let message = format!(
             "{}: {more} bytes more were needed, {taken} are taken, and disk_bytes_max is {}",
@@ -233,12 +229,20 @@ impl Shared {
         sealed.map(|seal| seal.last_append_time).min()
     }
 
-    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did.
+    /// Deletes the oldest segment, unless it is the one that is appended to; says whether it did. Whoever asks holds the
+    /// lock for shedding, and perhaps others, so the futures whose goal is reached by it are woken by the next work
+    /// that is due.
     ///
     /// # Errors
     /// As committing a manifest.
     pub(super) fn shed_oldest(&self) -> Result<bool> {
-        let mut admin = self.administer()?;
+        let shed = self.shed_oldest_quietly();
+        self.upkeep.call();
+        shed
+    }
+
+    fn shed_oldest_quietly(&self) -> Result<bool> {
+        let mut admin = self.administer_for(Waiters::LeaveAsleep)?;
         self.seal_previous_locked(&mut admin)?;
         let has_sealed = admin.manifest.segments.iter().any(|entry| entry.state == SegmentState::Sealed);
         if has_sealed {
@@ -258,14 +262,5 @@ impl Writer {
             let len = sealing.segment().len_bytes().next_multiple_of(BLOCK);
             sealing.opened().disk_bytes().next_multiple_of(BLOCK).saturating_sub(len)
         })
-    }
-}
-
-/// Bytes of disk that the segment takes which is appended to. Closing gives back what was reserved.
-fn active_bytes(writer: &Writer) -> u64 {
-    let opened = writer.active.opened();
-    match writer.state {
-        State::Closed => opened.file.allocated_bytes().unwrap_or_else(|_| opened.disk_bytes()),
-        State::Open | State::Poisoned(_) | State::Closing => opened.disk_bytes(),
     }
 }

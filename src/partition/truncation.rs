@@ -7,12 +7,11 @@
 use super::manifest::{Manifest, SegmentEntry, SegmentState};
 use super::shared::{Admin, Shared};
 use super::view::check_range;
-use super::writer::Writer;
+use super::writer::{ATTEMPTS_MAX, Writer};
 use crate::segment::{
-    ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, SegmentParts,
-    Track, walk,
+    ActiveSegment, Checkpoint, FileName, PreparedSegment, SEGMENT_HEADER_LEN, Seal, Segment, Track, walk,
 };
-use crate::sync::{Bug, Publisher, planted};
+use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Offset, Partition, Result};
 use std::sync::Arc;
 
@@ -36,8 +35,8 @@ impl Partition {
     ///
     /// # Errors
     /// `OutOfRange` when `to` lies beyond the log end or below the log start. `NoSpace` when there is no room
-    /// for a new segment; nothing was taken back. `Poisoned`, `Closed`, `Io`; `ReadOnly` of an internal
-    /// topic.
+    /// for a new segment, and none can be made as an append makes it; nothing was taken back. `Poisoned`, `Closed`,
+    /// `Io`; `ReadOnly` of an internal topic.
     pub fn truncate(&self, to: Offset) -> Result<Offset> {
         self.writable()?.truncate(to)
     }
@@ -63,15 +62,29 @@ impl Shared {
     }
 
     fn take_back(&self, to: Offset) -> Result<Offset> {
+        for _ in 0..ATTEMPTS_MAX {
+            if let Some(end) = self.take_back_if_fits(to)? {
+                return Ok(end);
+            }
+            self.make_room(u64::from(SEGMENT_HEADER_LEN))?;
+        }
+        Err(self.overtaken())
+    }
+
+    /// The same; none when the new segment is over the cap. Others may have to give space back, and no lock is held
+    /// meanwhile.
+    fn take_back_if_fits(&self, to: Offset) -> Result<Option<Offset>> {
         check_range(to, self.view().log_start, self.log_end())?;
         let mut admin = self.administer()?;
+        // What is reserved is given back, and nothing more may be in that file by then.
+        let _growing = self.growing.lock();
         let mut writer = loop {
             let writer = self.settled_writer(&mut admin)?;
             let end = writer.active.end().next_offset;
             // Another truncation or a deletion may have come first.
             check_range(to, self.view().log_start, end)?;
             if to == end {
-                return Ok(end);
+                return Ok(Some(end));
             }
             // What appends have brought since it was settled may still be cut off, but not be kept: the new end
             // counts as durable.
@@ -80,7 +93,7 @@ impl Shared {
             }
         };
         if !self.fits_cap(&writer, u64::from(SEGMENT_HEADER_LEN)) {
-            return Err(self.cap_reached_locked(&writer, u64::from(SEGMENT_HEADER_LEN)));
+            return Ok(None);
         }
         writer.changed = true;
         let cut = self.cut(&writer, to)?;
@@ -95,7 +108,7 @@ impl Shared {
             // It took place, or nothing did.
             _ => admin.doubtful_from = known_before,
         }
-        result
+        result.map(Some)
     }
 
     /// Where the batch begins that `to` lies in.
@@ -161,7 +174,12 @@ impl Shared {
     fn install(&self, writer: &mut Writer, fresh: ActiveSegment, cut: Cut) -> Vec<Arc<Segment>> {
         let end = cut.end.next_offset;
         let added = fresh.segment().clone();
-        let cut_segment = cut.through.map(|(segment, end)| (segment.sequence(), cut_short(&segment, &end)));
+        let left = writer.active.give_back();
+        let cut_segment = cut.through.map(|(segment, end)| {
+            // What is cut off stays in the file.
+            let taken = if segment.is_sealed() { segment.disk_bytes() } else { left };
+            (segment.sequence(), Arc::new(segment.cut_short(Seal::from(end), taken)))
+        });
         writer.recovery_point = fresh.end().position;
         writer.active = fresh;
         writer.unsynced_since = None;
@@ -206,24 +224,6 @@ fn walk_to(segment: &Segment, start: Checkpoint, to: Offset) -> Result<Checkpoin
     }
     let track = Track { len: stop.to_u64(), ..track };
     Ok(walk(track, start, &mut |_| {})?.end)
-}
-
-/// The same file as a segment that ends earlier.
-fn cut_short(segment: &Segment, end: &Checkpoint) -> Arc<Segment> {
-    let published = Publisher::new(end.position.to_u64()).published();
-    let parts = SegmentParts {
-        dir: segment.dir().clone(),
-        header: segment.header().clone(),
-        first_offset: segment.first_offset(),
-        name: segment.name(),
-        access: segment.access(),
-        shelf: segment.shelf().clone(),
-        written: published.clone(),
-        durable: published,
-        // What is cut off stays in the file.
-        taken: segment.disk_bytes(),
-    };
-    Arc::new(Segment::sealed(parts, Seal::from(*end)))
 }
 
 impl Manifest {

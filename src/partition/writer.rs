@@ -146,11 +146,19 @@ impl Shared {
     /// Wakes whoever waits for what [`Shared::append_quietly`] has done, or hears of its failure.
     pub(super) fn wake_waiters(&self) {
         self.end.wake();
-        if self.left_asleep.swap(false, Ordering::AcqRel) {
-            self.commit.wake_futures();
-        } else {
+        if !self.wake_left_asleep() {
             self.commit.wake_failed();
         }
+    }
+
+    /// Wakes the futures that somebody who held locks has left asleep; says whether there may have been any.
+    pub(super) fn wake_left_asleep(&self) -> bool {
+        let is_left =
+            self.left_asleep.load(Ordering::Relaxed) && self.left_asleep.swap(false, Ordering::AcqRel);
+        if is_left {
+            self.commit.wake_futures();
+        }
+        is_left
     }
 
     /// Appends a batch that was built elsewhere, for others.

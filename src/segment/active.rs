@@ -191,6 +191,23 @@ impl ActiveSegment {
         &self.opened
     }
 
+    /// Gives back the space beyond the end, if the disk does not refuse; returns how much it takes then. Nothing is
+    /// appended any more.
+    pub(crate) fn give_back(&self) -> u64 {
+        let end = self.end.position.to_u64();
+        match punch_beyond(&*self.opened.file, end, u64::MAX) {
+            Ok(()) => end,
+            Err(_) => self.opened.disk_bytes(),
+        }
+    }
+
+    /// Closes the file. Readers may have it open.
+    pub(crate) fn close(&mut self) {
+        let taken = self.opened.file.allocated_bytes().unwrap_or_else(|_| self.opened.disk_bytes());
+        self.opened = Arc::new(self.opened.closed(taken));
+        self.tail = Tail::closed();
+    }
+
     /// What is known of the segment if it ends here.
     pub(crate) fn seal_facts(&self) -> Seal {
         Seal::from(self.end)
@@ -230,6 +247,11 @@ impl SealedTail {
 
     pub(crate) fn opened(&self) -> &Arc<Opened> {
         &self.opened
+    }
+
+    /// Closes the file. Readers may have it open.
+    pub(crate) fn close(&mut self) {
+        self.opened = Arc::new(self.opened.closed(self.opened.disk_bytes()));
     }
 
     /// End of its offsets.

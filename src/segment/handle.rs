@@ -2,12 +2,10 @@
 
 use super::opened::Opened;
 use super::shelf::{Hold, Readable, Shelf};
-use super::{
-    Checkpoint, Digest, FileName, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, SegmentHeader,
-};
+use super::{FileName, HeaderFlaw, Index, IndexEntry, Layout, SEGMENT_HEADER_LEN, Seal, SegmentHeader};
 use crate::io::{self, Access, Dir, File};
-use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering, Published};
-use crate::{Error, ErrorKind, Offset, Position, Result, Timestamp};
+use crate::sync::{AtomicBool, Mutex, OnceLock, Ordering, Published, Publisher};
+use crate::{Error, ErrorKind, Offset, Position, Result};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,8 +30,8 @@ pub struct Segment {
     seal: OnceLock<Seal>,
     /// Bytes of disk it took when it was found. What recovery or truncation cut off stays in the file.
     taken: u64,
-    /// Set when the partition no longer lists the segment.
-    deleted: AtomicBool,
+    /// Set when the partition no longer lists the file; what a truncation cut short has the same one.
+    deleted: Arc<AtomicBool>,
     /// Set when readers that still hold the deleted segment must let go.
     evicted: AtomicBool,
 }
@@ -45,16 +43,6 @@ pub(crate) enum SegmentAccess {
     Map,
     /// By system calls.
     Pread,
-}
-
-/// What is known of a segment once nothing is appended to it any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seal {
-    pub(crate) end: Position,
-    pub(crate) end_offset: Offset,
-    pub(crate) digest: Digest,
-    pub(crate) last_append_time: Timestamp,
-    pub(crate) max_timestamp: Timestamp,
 }
 
 /// The parts a segment is made of when it is created or found.
@@ -73,19 +61,6 @@ pub(crate) struct SegmentParts {
     pub(crate) taken: u64,
 }
 
-impl From<Checkpoint> for Seal {
-    /// A segment that ends here.
-    fn from(end: Checkpoint) -> Self {
-        Self {
-            end: end.position,
-            end_offset: end.next_offset,
-            digest: end.digest,
-            last_append_time: end.last_append_time,
-            max_timestamp: end.max_timestamp,
-        }
-    }
-}
-
 impl Segment {
     /// The segment that is being appended to, with its open file and growing index.
     pub(crate) fn open(parts: SegmentParts, opened: Arc<Opened>, index: Index) -> Self {
@@ -95,6 +70,23 @@ impl Segment {
     /// A segment to which nothing is appended any more. Its file is opened when it is first read.
     pub(crate) fn sealed(parts: SegmentParts, seal: Seal) -> Self {
         Self::new(parts, None, None, OnceLock::from(seal))
+    }
+
+    /// The same file as a segment that ends earlier, and takes `taken` bytes of disk.
+    pub(crate) fn cut_short(&self, seal: Seal, taken: u64) -> Self {
+        let end = Publisher::new(seal.end.to_u64()).published();
+        let parts = SegmentParts {
+            dir: self.dir.clone(),
+            header: self.header.clone(),
+            first_offset: self.first_offset,
+            name: self.name(),
+            access: self.access,
+            shelf: self.shelf.clone(),
+            written: end.clone(),
+            durable: end,
+            taken,
+        };
+        Self { deleted: self.deleted.clone(), ..Self::sealed(parts, seal) }
     }
 
     fn new(
@@ -115,7 +107,7 @@ impl Segment {
             durable: parts.durable,
             seal,
             taken: parts.taken,
-            deleted: AtomicBool::new(false),
+            deleted: Arc::default(),
             evicted: AtomicBool::new(false),
         }
     }
@@ -182,10 +174,6 @@ impl Segment {
 
     pub(crate) fn header(&self) -> &SegmentHeader {
         &self.header
-    }
-
-    pub(crate) fn access(&self) -> SegmentAccess {
-        self.access
     }
 
     pub(crate) fn salt(&self) -> u64 {
@@ -273,6 +261,10 @@ impl Segment {
         })?;
         let found = read_header(&*file)?.map_err(|flaw| self.damaged(&flaw))?;
         if found != self.header {
+            // A younger one has its name where a truncation took it back.
+            if self.is_deleted() {
+                return Err(self.gone());
+            }
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 format!("{}: the file was replaced by another segment", self.path().display()),

@@ -123,6 +123,12 @@ impl PreparedSegment {
         self.opened.disk_bytes()
     }
 
+    /// Closes the file.
+    pub(crate) fn close(&mut self) {
+        self.opened = Arc::new(self.opened.closed(self.opened.disk_bytes()));
+        self.tail = Tail::closed();
+    }
+
     /// Reserves the first step, so that the first appends find it ready.
     pub(crate) fn reserve_ahead(&self, bytes: u64) -> Result<()> {
         let to = (u64::from(SEGMENT_HEADER_LEN) + bytes).min(self.capacity);

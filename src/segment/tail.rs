@@ -16,6 +16,11 @@ pub(super) enum Tail {
 }
 
 impl Tail {
+    /// Of a file that is closed: nothing gets in any more.
+    pub(super) fn closed() -> Self {
+        Self::Plain(Publisher::new(0))
+    }
+
     pub(super) fn published(&self) -> Published {
         match self {
             Self::Mapped(map) => map.published(),

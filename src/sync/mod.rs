@@ -39,7 +39,7 @@ pub use published::{Published, Publisher};
 pub(crate) use relay::{Carrier, Left, Relay, Stage};
 pub(crate) use restarts::Goal;
 pub(crate) use std::sync::OnceLock;
-pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 pub(crate) use table::Table;
 #[cfg(test)]
 pub(crate) use wake::Count;

@@ -103,7 +103,7 @@ impl Home {
     /// The present, as retention sees it.
     pub(crate) fn retention_now(&self) -> crate::Timestamp {
         let (wall, monotonic) = (self.base.clock.now(), self.base.clock.monotonic());
-        self.base.retention_clock.map_or(wall, |clock| clock.now(wall, monotonic))
+        self.base.retention_clock.as_ref().map_or(wall, |clock| clock.now(wall, monotonic))
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

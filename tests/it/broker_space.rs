@@ -1,6 +1,7 @@
 //! The cap on the disk that all topics of a broker take together.
 
 use crate::basics::{tempdir, values};
+use crate::crash::interlude::{Cue, Interlude};
 use crate::figure;
 use crate::proof::{Count, Size};
 use annals::clock::ManualClock;
@@ -10,8 +11,8 @@ use annals::{
     Timestamp, Topic, TopicOptions, WriteMode,
 };
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 const CAP: u64 = 3 << 20;
@@ -299,6 +300,11 @@ fn the_blocks_of_a_real_disk_stay_below_the_cap() {
                     4 if log.durable_offset() > log.log_start_offset() => {
                         log.delete_records(log.durable_offset()).expect("they are there");
                     }
+                    5 if log.durable_offset() > log.log_start_offset() => {
+                        let last = Offset::new(log.durable_offset().get() - 1).expect("small");
+                        let cut = log.truncate(last);
+                        cut.map(drop).expect("others give way");
+                    }
                     _ => append(&log, random.usize(1..14_000)).expect("others give way"),
                 }
                 let taken = real_blocks(&dir);
@@ -318,6 +324,43 @@ fn the_blocks_of_a_real_disk_stay_below_the_cap() {
         );
         drop(std::fs::remove_dir_all(&dir));
     }
+}
+
+/// While space was made for one partition, a truncation of another said that there was none.
+#[test]
+fn a_truncation_waits_for_space_that_is_made_for_another() {
+    let (clock, interlude) = (ManualClock::new(START), Interlude::default());
+    let disk = MemoryDisk::new();
+    let broker = options(&clock).open_in(interlude.within(disk.root())).expect("memory has room");
+    let cut = broker.create_topic("cut", topic(Retention::Forever, 1)).expect("room");
+    let cut = cut.partition(0).expect("it is well");
+    append_all(&cut, 40_000);
+    cut.flush().wait().expect("memory syncs");
+    let busy = broker.create_topic("busy", topic(YEAR, 1)).expect("room").partition(0).expect("it is well");
+    let (ended, ends) = mpsc::channel();
+    let mut cuts = 0_u32;
+    for _ in 0..CAP / 500 {
+        let is_cut = busy.log_start_offset() > Offset::ZERO && cuts < 20;
+        if is_cut {
+            let (cut, ended, to) = (cut.clone(), ended.clone(), Offset::from(39 - cuts));
+            // Some of these syncs are of the manifest that sheds the oldest segment.
+            interlude.set(Cue::Sync, move || {
+                let cutting = std::thread::spawn(move || drop(ended.send(cut.truncate(to))));
+                let patience = std::time::Instant::now() + Duration::from_millis(100);
+                while !cutting.is_finished() && std::time::Instant::now() < patience {
+                    std::thread::yield_now();
+                }
+            });
+        }
+        append(&busy, 1_000).expect("it sheds its oldest");
+        if is_cut && !interlude.cancel() {
+            cuts += 1;
+            ends.recv()
+                .expect("it is answered")
+                .expect("what space is made for goes first, and then there is room");
+        }
+    }
+    assert_eq!((cuts, cut.log_end_offset()), (20, Offset::from(20)));
 }
 
 #[test]

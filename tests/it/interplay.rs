@@ -308,6 +308,97 @@ fn a_reader_that_is_stuck_ends_and_can_be_asked_again() {
     assert_eq!(reader.filter_map(Result::ok).count(), 1);
 }
 
+/// SEMANTICS 9: a look-up by time beside a truncation put the end of the log from before it to the records from behind
+/// it, or met a segment that was taken back, and said that it was deleted.
+#[test]
+fn a_look_up_by_time_beside_a_truncation_sees_what_is_durable() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let open =
+        |level| options().read_level(level).open_in(interlude.within(disk.root())).expect("memory has room");
+    let stamped = |number| Record::new(&[7; 3_000]).timestamp(Timestamp::from_millis(number));
+    let log = open(ReadLevel::Durable);
+    for number in 0..40 {
+        log.append([stamped(number)]).wait().expect("it fits");
+    }
+    log.close().expect("memory is well");
+    for (level, expected) in [(ReadLevel::Durable, None), (ReadLevel::Written, Some(at(22)))] {
+        // None of its segments is open now but the last.
+        let log = open(level);
+        let cutting = log.clone();
+        interlude.set(Cue::Open, move || {
+            cutting.truncate(at(20)).expect("it lies in the log");
+            for number in 18..24 {
+                cutting.append_with(Durability::Written, [stamped(number)]).wait().expect("it fits");
+            }
+        });
+        let found = log.offset_for_time(Timestamp::from_millis(20)).expect("there is an answer");
+        assert!(!interlude.cancel(), "records were taken back before a segment was opened");
+        assert_eq!(found.map(|found| found.offset()), expected);
+        for number in 24..40 {
+            log.append([stamped(number)]).wait().expect("it fits");
+        }
+        log.close().expect("memory is well");
+    }
+}
+
+/// SEMANTICS 23: a segment that was taken back said `Corrupt` once another had got its name, whether it was held from
+/// before the truncation that took it back, or from before one that had cut it short.
+#[test]
+fn a_segment_that_was_taken_back_is_out_of_range_where_another_has_its_name() {
+    for is_cut_short in [false, true] {
+        let disk = MemoryDisk::new();
+        let open = || options().open_in(disk.root()).expect("memory has room");
+        let append = |log: &Partition, count| {
+            for _ in 0..count {
+                log.append([Record::new(&[7; 3_000])]).wait().expect("it fits");
+            }
+        };
+        let log = open();
+        append(&log, 420);
+        log.close().expect("memory is well");
+        // None of its segments is open now but the last.
+        let log = open();
+        let held = log.segments()[80].clone();
+        let begins = held.first_offset();
+        if is_cut_short {
+            log.truncate(begins.saturating_add(1)).expect("it lies in the log");
+            assert_ne!(held.end_offset(), log.segments()[80].end_offset());
+            // So many others are opened that it is closed.
+            assert_eq!(
+                log.read(Offset::ZERO).map_while(Result::ok).flatten().count() as u64,
+                begins.get() + 1
+            );
+        }
+        log.truncate(at(begins.get() - 2)).expect("it lies in the log");
+        append(&log, 4);
+        log.truncate(begins).expect("it lies in the log");
+        let fresh = log.segments().last().cloned().expect("there is one");
+        assert_eq!(fresh.path(), held.path());
+        let error = held.read_raw(&mut [0; 8], 0).expect_err("it is gone");
+        assert_eq!(error.kind(), ErrorKind::OutOfRange, "{error}");
+        assert_eq!(fresh.read_raw(&mut [0; 8], 0).expect("it is there"), 8);
+    }
+}
+
+/// Verifying beside deletion said `OutOfRange`, though nobody had asked for an offset.
+#[test]
+fn verifying_beside_deletion_reads_what_is_left() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let open = || options().open_in(interlude.within(disk.root())).expect("memory has room");
+    let log = open();
+    for _ in 0..40 {
+        log.append([Record::new(&[7; 3_000])]).wait().expect("it fits");
+    }
+    log.close().expect("memory is well");
+    let log = open();
+    let deleting = log.clone();
+    interlude.set(Cue::Open, move || deleting.delete_records(at(30)).expect("they are there"));
+    let report = log.verify().expect("nothing fails");
+    assert!(!interlude.cancel(), "segments were deleted before they were opened");
+    assert!(!report.is_damaged());
+    assert!((10..20).contains(&report.good_offsets), "{}", report.good_offsets);
+}
+
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }

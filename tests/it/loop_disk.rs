@@ -19,6 +19,8 @@ pub enum Kind {
     Ext4,
     /// Which has one always.
     Xfs,
+    /// Which the driver of ext4 serves too, and where no space can be reserved.
+    Ext3,
 }
 
 impl Kind {
@@ -26,6 +28,7 @@ impl Kind {
     fn maker(self) -> (&'static str, &'static [&'static str], u64) {
         match self {
             Self::Ext4 => ("mkfs.ext4", &["-q", "-F"], 128),
+            Self::Ext3 => ("mkfs.ext3", &["-q", "-F"], 128),
             Self::Xfs => ("mkfs.xfs", &["-q", "-f"], 512),
         }
     }

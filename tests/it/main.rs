@@ -39,6 +39,7 @@ mod model;
 mod open_time;
 mod own_disk;
 mod own_process;
+mod partition_space;
 #[cfg(annals_planted)]
 mod planted;
 mod producer;

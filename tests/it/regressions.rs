@@ -2,9 +2,10 @@
 
 use crate::basics::tempdir;
 use crate::crash::interlude::{Cue, Interlude};
-use annals::io::{Failure, Fate, Fault, Op, SimDisk};
+use annals::io::{DiskDir, Failure, Fate, Fault, MemoryDisk, Op, SimDisk};
 use annals::{
-    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record, TopicOptions,
+    Broker, Durability, ErrorKind, Maintenance, Offset, OnDamage, Partition, ReadLevel, Record,
+    RecoveryOutcome, TopicOptions, WriteMode,
 };
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -164,6 +165,36 @@ fn a_batch_that_is_admitted_later_fits_into_an_empty_segment() {
     drop(std::fs::remove_dir_all(&dir));
 }
 
+/// SEMANTICS 9: where space cannot be reserved a file grows by its size being set. The thread that took the next step of
+/// the reserve had looked at the size, and set it when an append had taken more, written, and been acknowledged.
+#[test]
+fn what_was_written_is_not_cut_off_by_the_next_step_of_the_reserve() {
+    let (disk, interlude) = (MemoryDisk::new(), Interlude::default());
+    let options = Partition::options().maintenance(Maintenance::Manual).write_mode(WriteMode::Pwrite);
+    let log = options.open_in(interlude.within(disk.root())).expect("memory has room");
+    log.append([Record::new(&[1; 40 << 10])]).wait().expect("memory has room");
+    let (appended, acknowledged) = mpsc::channel();
+    let other = log.clone();
+    interlude.set(Cue::Allocate, move || {
+        let writing =
+            thread::spawn(move || drop(appended.send(other.append([Record::new(&[2; 200 << 10])]).wait())));
+        // Until it has been appended, or waits for its turn.
+        let patience = std::time::Instant::now() + Duration::from_millis(200);
+        while !writing.is_finished() && std::time::Instant::now() < patience {
+            thread::yield_now();
+        }
+    });
+    log.maintain().expect("memory has room");
+    assert!(!interlude.cancel(), "a step of the reserve was due");
+    acknowledged.recv().expect("it is answered").expect("memory has room");
+    let lens: Vec<_> = log
+        .read(Offset::ZERO)
+        .flat_map(|found| found.expect("it is whole"))
+        .map(|record| record.value().len())
+        .collect();
+    assert_eq!(lens, [40 << 10, 200 << 10]);
+}
+
 /// SEMANTICS 22: a truncation that nothing was appended behind is all that says that the records before it in time
 /// are gone, and salvage without a manifest did not hear it.
 #[test]
@@ -188,6 +219,41 @@ fn what_was_truncated_does_not_return_by_salvage() {
         let behind = std::iter::repeat_n(b"behind".to_vec(), appended);
         assert_eq!(values, kept.chain(behind).collect::<Vec<_>>());
     }
+}
+
+/// What recovery had copied into a new segment was dropped by salvage without a manifest from the segment before, where
+/// it was still good, because the copy was damaged; and its offsets were given again.
+#[test]
+fn a_damaged_copy_does_not_take_the_good_original_along() {
+    let disk = SimDisk::new();
+    let options = || Partition::options().maintenance(Maintenance::Manual);
+    let log = options().open_in(disk.root()).expect("a fresh disk");
+    let numbers: Vec<_> = (0..100_u64).map(u64::to_le_bytes).collect();
+    for number in &numbers[..80] {
+        log.append([Record::new(number)]).wait().expect("there is room");
+    }
+    let unsynced = numbers[80..].iter().map(Record::new);
+    log.append_with(Durability::Written, unsynced).wait().expect("there is room");
+    let disk = disk.kill();
+    let log = options().open_in(disk.root()).expect("a process was killed");
+    assert_eq!(log.recovery_report().outcome, RecoveryOutcome::Extended);
+    log.close().expect("nothing fails");
+    let copy = disk.files().into_iter().find(|file| file.ends_with("80.log")).expect("it was copied");
+    disk.flip_bit(&copy, (4_096 + 150) * 8).expect("it is there");
+    disk.delete("manifest").expect("it is there");
+    let log = options().on_damage(OnDamage::Salvage).open_in(disk.root()).expect("it can be salvaged");
+    let found = log.read(Offset::ZERO).level(ReadLevel::Written).filter_map(Result::ok);
+    let values: Vec<_> = found.flatten().map(|record| record.value().to_vec()).collect();
+    assert_eq!(values, numbers);
+    assert_eq!(log.log_end_offset(), at(100));
+}
+
+/// A directory that was opened by a relative path was looked for in another place once the process had changed its
+/// working directory.
+#[test]
+fn a_relative_path_does_not_follow_the_working_directory() {
+    // Without changing it, which would change it for all tests.
+    assert!(DiskDir::open(".").expect("it is there").path().is_absolute());
 }
 
 /// A truncation on a full disk left the segment that it had made, one more with each try, which no cap counted.

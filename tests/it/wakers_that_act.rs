@@ -5,11 +5,11 @@ use crate::wakers::{Alarm, PATIENCE, in_time};
 use annals::clock::ManualClock;
 use annals::io::MemoryDisk;
 use annals::{
-    Broker, Consumer, Durability, Maintenance, Offset, OffsetAndMetadata, Partition, Record, Timestamp,
-    Topic, TopicOptions,
+    Broker, Consumer, Durability, Maintenance, Offset, OffsetAndMetadata, Partition, Record, Retention,
+    Timestamp, Topic, TopicOptions,
 };
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
@@ -38,6 +38,43 @@ impl Act {
     fn has_acted(&self) -> bool {
         self.0.lock().expect("nobody panics here").is_none()
     }
+}
+
+/// A waker of a partition that was shed was called under the lock for shedding, which whoever appends at the cap takes:
+/// had it appended there itself, it would have waited for ever.
+#[test]
+fn the_wakers_of_a_partition_that_is_shed_may_append_at_the_cap() {
+    let options = Broker::options().maintenance(Maintenance::Manual).clock(clock()).disk_bytes_max(3 << 20);
+    let broker = options.open_in_memory().expect("memory has room");
+    let topic = |name, retention| {
+        let options = TopicOptions::new().segment_bytes_max(64 << 10).batch_bytes_max(16 << 10);
+        let topic = broker.create_topic(name, options.retention(retention)).expect("there is room");
+        topic.partition(0).expect("it is well")
+    };
+    let append = |log: &Partition| log.append_with(Durability::Written, [Record::new(&[7; 1_000])]).wait();
+    let shed = topic("shed", Retention::Age(Duration::from_secs(31_536_000)));
+    while shed.segments().len() < 2 {
+        append(&shed).expect("there is room");
+    }
+    let mut last = pin!(shed.append([Record::new("last")]));
+    let other = topic("other", Retention::Forever);
+    let (ended, ends) = mpsc::channel();
+    let act = Act::new(move || {
+        let appending = std::thread::spawn(move || other.append([Record::new(&[7; 9_000])]).wait().map(drop));
+        let patience = std::time::Instant::now() + Duration::from_secs(1);
+        while !appending.is_finished() && std::time::Instant::now() < patience {
+            std::thread::yield_now();
+        }
+        ended.send(appending.is_finished()).expect("somebody listens");
+    });
+    act.follow(last.as_mut());
+    let busy = topic("busy", Retention::Forever);
+    while shed.log_start_offset() == Offset::ZERO {
+        append(&busy).expect("the other one is shed");
+    }
+    broker.maintain().expect("nothing fails");
+    assert!(act.has_acted(), "what was shed is sealed, and so it is synced");
+    assert!(ends.recv().expect("it says so"), "it was called under a lock");
 }
 
 fn clock() -> ManualClock {

@@ -86,6 +86,9 @@ pub(super) fn keep(
         }
         file.commit(&mut manifest)?;
         recovery.changed = true;
+        for (found, _, tail) in end.tails.iter().take(last) {
+            recovery.give_back(found, tail.beyond.used_to)?;
+        }
     }
     let sealed = recovery.sealed(&manifest, inventory)?;
     let mut tails = end.tails.into_iter().skip(last);
@@ -361,18 +364,19 @@ impl Recovery<'_> {
             let entry = manifest.segments.iter().find(|entry| entry.sequence == found.header.sequence);
             match entry {
                 None => self.remove(vec![found.name.clone()])?,
-                Some(_) => {
-                    let path = self.dir.path().join(&found.name);
-                    let file = self
-                        .dir
-                        .open(&found.name, Access::ReadWrite)
-                        .map_err(|error| Error::io("open", &path, error))?;
-                    // Only what was never written: readers may have the rest mapped.
-                    punch_beyond(&*file, tail.beyond.used_to, u64::MAX)?;
-                }
+                // Only what was never written: readers may have the rest mapped.
+                Some(_) => self.give_back(found, tail.beyond.used_to)?,
             }
         }
         Ok(())
+    }
+
+    /// Gives back the space that a file takes beyond `end`.
+    fn give_back(&self, found: &SegmentFile, end: u64) -> Result<()> {
+        let path = self.dir.path().join(&found.name);
+        let file =
+            self.dir.open(&found.name, Access::ReadWrite).map_err(|error| Error::io("open", &path, error))?;
+        punch_beyond(&*file, end, u64::MAX)
     }
 }
 

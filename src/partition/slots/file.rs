@@ -12,7 +12,7 @@
 use super::Slotted;
 use super::pair::{Found, SlotReport, Slots};
 use super::slot::{CAPACITY_MAX, Slot, capacity_for};
-use crate::io::{Access, Dir, File, write_all};
+use crate::io::{Access, ClosedFile, Dir, File, write_all};
 use crate::sync::{Bug, planted};
 use crate::{Error, ErrorKind, Result};
 use std::io;
@@ -147,6 +147,11 @@ impl<S: Slotted> SlotFile<S> {
     #[cfg(test)]
     pub(crate) fn disk_bytes(&self) -> u64 {
         2 * u64::from(self.capacity)
+    }
+
+    /// Closes the file. Nothing is committed any more.
+    pub(crate) fn close(&mut self) {
+        self.file = ClosedFile::of(&*self.file);
     }
 
     /// # Errors

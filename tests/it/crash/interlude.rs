@@ -1,5 +1,5 @@
 //! What others do in the middle of a call: a directory that lets something happen, once, inside of a sync, or before
-//! a file is opened, its size is read, or space is taken through its map.
+//! a file is opened, its size is read, or space is taken.
 //!
 //! ```text
 //!     flush ──▶ sync begins ── bytes are on the disk ── others append ── sync returns ──▶ tail mark, wake
@@ -28,6 +28,8 @@ pub enum Cue {
     Len(&'static str),
     /// Before space is taken through a map.
     Reserve,
+    /// Before space is taken by a call: between the look at the size and the change of it.
+    Allocate,
 }
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -148,6 +150,12 @@ impl File for PlayedFile {
     }
 
     fn allocate(&self, from: u64, to: u64) -> io::Result<()> {
+        // As where space cannot be reserved: a file that is too short gets its new size, whatever it is by then.
+        let is_short = self.file.len()? < to;
+        self.interlude.play(|cue| cue == Cue::Allocate);
+        if is_short {
+            self.file.punch(to, self.file.len()?)?;
+        }
         self.file.allocate(from, to)
     }
 

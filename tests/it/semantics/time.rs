@@ -129,6 +129,29 @@ fn one_start_behind(before: Ending, behind: Ending, first: u64, end: u64) {
     assert_eq!(log.log_start_offset(), at(end), "{first} records, then up to {end}, a week later");
 }
 
+/// SEMANTICS 14: what retention takes for the present is no moment of this process: a clock that was wrong when the
+/// partition was opened, and then set right, is believed when it has shown the right time for an hour.
+#[test]
+fn a_clock_that_was_set_right_after_the_start_expires_what_is_old() {
+    for off in [Timestamp::from_millis(0), START.saturating_add(HOUR * 24 * 365)] {
+        let clock = ManualClock::new(off);
+        let options = options(&clock).retention(Retention::Age(HOUR));
+        let log = options.open_in(SimDisk::new().root()).expect("it can be opened");
+        append(&log, Durability::Durable, 0..20, 300);
+        clock.set(START);
+        append(&log, Durability::Durable, 20..40, 300);
+        log.maintain().expect("nothing fails");
+        assert_eq!(log.log_start_offset(), at(0), "nothing is an hour old");
+        clock.advance(HOUR);
+        append(&log, Durability::Durable, 40..100, 300);
+        log.maintain().expect("nothing fails");
+        assert!(log.log_start_offset() <= at(40), "the last ones are not an hour old");
+        clock.advance(HOUR * 2);
+        log.maintain().expect("nothing fails");
+        assert_eq!(log.log_start_offset(), at(100));
+    }
+}
+
 /// SEMANTICS 14
 #[test]
 fn the_age_of_a_segment_survives_a_restart() {

@@ -112,14 +112,14 @@ fn check_one_owner(recovery: &Recovery<'_>, sources: &[Source]) -> Result<()> {
 }
 
 /// All good batches. Where two files have the same offsets, the younger file counts: the older one was copied
-/// from, or cut off there. So it was where a younger file begins that has none, too: after a truncation nothing
-/// need have been appended.
+/// from, or cut off there. So it was where a younger file begins in which nothing was ever written, too: after a
+/// truncation nothing need have been appended. One whose batches are all damaged says nothing of the older one's.
 pub(super) fn good_batches(sources: &[Source]) -> Result<Yield> {
     let mut found = Yield { batches: BTreeMap::new(), marked: Offset::ZERO };
     for (at, source) in sources.iter().enumerate() {
         let mut first = true;
         let batches = &mut found.batches;
-        let marked = search(source, at, &mut |base_offset, found| {
+        let Searched { marked, is_blank } = search(source, at, &mut |base_offset, found| {
             if std::mem::take(&mut first) {
                 let overlap = batches.split_off(&base_offset);
                 drop(overlap);
@@ -129,7 +129,7 @@ pub(super) fn good_batches(sources: &[Source]) -> Result<Yield> {
                 batches.insert(base_offset, found);
             }
         })?;
-        if first && let Some(begins) = source.named {
+        if is_blank && let Some(begins) = source.named {
             drop(found.batches.split_off(&begins));
         }
         found.marked = found.marked.max(marked);
@@ -137,11 +137,19 @@ pub(super) fn good_batches(sources: &[Source]) -> Result<Yield> {
     Ok(found)
 }
 
-/// Shows every good batch of a file to `each`, wherever it begins; returns what its tail marks name as synced.
-fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -> Result<Offset> {
+/// What a file holds beside good batches.
+struct Searched {
+    /// The furthest offset that a tail mark names as synced.
+    marked: Offset,
+    /// Whether nothing but tail marks and zeros lies behind the header.
+    is_blank: bool,
+}
+
+/// Shows every good batch of a file to `each`, wherever it begins.
+fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -> Result<Searched> {
     let track = source.track();
     let mut at = u64::from(SEGMENT_HEADER_LEN);
-    let mut marked = Offset::ZERO;
+    let mut searched = Searched { marked: Offset::ZERO, is_blank: true };
     while at < source.end {
         let window = read_range(track, at, WINDOW_LEN)?;
         if window.is_empty() {
@@ -156,21 +164,25 @@ fn search(source: &Source, number: usize, each: &mut dyn FnMut(Offset, Found)) -
             let skip = usize::try_from(at.saturating_sub(window_at)).unwrap_or(usize::MAX);
             let head = window.get(skip..).unwrap_or_default();
             let batch = batch_at(track, at, head)?;
-            let len = batch.map_or(1, |header| u64::from(header.length));
+            let mut len = batch.map_or(1, |header| u64::from(header.length));
             if let (Some(header), Ok(position)) = (batch, Position::try_from(at)) {
                 let (length, next_offset, leader_epoch) =
                     (header.length, header.next_offset(), header.leader_epoch);
+                searched.is_blank = false;
                 each(
                     header.base_offset,
                     Found { source: number, position, length, next_offset, leader_epoch },
                 );
             } else if let Some(mark) = mark_at(track, at, head) {
-                marked = marked.max(mark.durable_offset);
+                searched.marked = searched.marked.max(mark.durable_offset);
+                len = u64::from(TAIL_MARK_LEN);
+            } else if head.iter().take(8).any(|byte| *byte != 0) {
+                searched.is_blank = false;
             }
             at = at.saturating_add(len).next_multiple_of(8);
         }
     }
-    Ok(marked)
+    Ok(searched)
 }
 
 /// The tail mark at `at`, if one is there.
