@@ -99,9 +99,9 @@ fn a_closed_handle_that_is_kept_holds_no_file() {
         let log = options(&clock, mode).retention(Retention::Forever).open(&dir).expect("there is room");
         append(&log);
         roll(&log, &clock);
-        assert_ne!(held_below(&dir), Vec::<PathBuf>::new());
+        assert!(!held_below(&dir).is_empty());
         log.close().expect("the disk syncs");
-        assert_eq!(held_below(&dir), Vec::<PathBuf>::new(), "{mode:?}");
+        assert!(held_below(&dir).is_empty(), "{mode:?}: {:?}", held_below(&dir));
         assert!(!maps().contains(&*dir.to_string_lossy()), "{mode:?}");
         assert!(log.stats().disk_bytes >= taken(&dir), "{} of {}", log.stats().disk_bytes, taken(&dir));
         assert_eq!(values(&log, 0), ["a", "a"], "what it held may still be read");

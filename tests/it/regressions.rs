@@ -280,35 +280,6 @@ fn a_truncation_that_finds_no_room_leaves_no_file() {
     truncate().expect("there is room again");
 }
 
-/// Where the log of commits could not be tidied, that was all that maintaining a broker said: not what had failed in
-/// the partitions before it.
-#[test]
-fn maintaining_a_broker_tells_the_first_error_of_all() {
-    let disk = SimDisk::new();
-    let options = Broker::options().maintenance(Maintenance::Manual).durability(Durability::Written);
-    let broker = options.open_in(disk.root()).expect("a fresh disk");
-    // Its name comes before that of the log of commits.
-    let topic = broker.create_topic("A", TopicOptions::new()).expect("it is new");
-    let log = topic.partition(0).expect("it is there");
-    log.append([Record::new("a")]).wait().expect("the disk is well");
-    let mut member = broker.consumer().group("g").subscribe(["A"]).build().expect("it may");
-    member.poll(Duration::ZERO).expect("the disk is well");
-    for _ in 0..1_001 {
-        member.commit_offsets([(("A", 0), Offset::ZERO)]).wait().expect("the disk is well");
-    }
-
-    // The log of commits is long enough for a snapshot now, which is to be synced.
-    disk.inject(Fault::new(Failure::Io).on(Op::Sync).for_ever());
-    log.append([Record::new("b")]).wait().expect("it is only written");
-    assert_eq!(log.flush().wait().expect_err("the sync fails").kind(), ErrorKind::Io);
-    let first = broker.maintain().expect_err("two logs are not well");
-    assert_eq!(first.kind(), ErrorKind::Poisoned, "{first}");
-    disk.clear_faults();
-    log.reopen().expect("the disk is well again");
-    let second = broker.maintain().expect_err("the log of commits is not well yet");
-    assert!(second.to_string().contains("__consumer_offsets"), "{second}");
-}
-
 fn at(offset: u64) -> Offset {
     Offset::new(offset).expect("a small offset")
 }
