@@ -20,14 +20,37 @@ impl Chore for Shared {
     /// Failures poison the partition, or are left to the append that runs into them: nobody is there to hear
     /// of them now.
     fn do_due(&self) -> Duration {
+        let mut duty = Duty { shared: self, reopens: self.writer.lock().reopens, ended: false };
         drop(self.maintain());
-        self.next_due()
+        let next = self.next_due();
+        duty.ended = true;
+        next
     }
 
+    /// It was poisoned while the thread was unwound: see [`Duty`].
     fn panicked(&self) {
-        let message = "the disk thread panicked: reopen the partition";
-        self.poison_locked(&mut self.writer.lock(), &Error::new(ErrorKind::Poisoned, message));
         self.commit.wake_futures();
+    }
+}
+
+/// What is due, being done. A panic in it poisons the partition, but not one that was reopened since: whoever
+/// heard of the panic from the round that it struck may be faster than the thread that is unwound.
+struct Duty<'a> {
+    shared: &'a Shared,
+    reopens: u64,
+    ended: bool,
+}
+
+impl Drop for Duty<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let mut writer = self.shared.writer.lock();
+        if writer.reopens == self.reopens {
+            let message = "the disk thread panicked: reopen the partition";
+            self.shared.poison_locked(&mut writer, &Error::new(ErrorKind::Poisoned, message));
+        }
     }
 }
 

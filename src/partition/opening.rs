@@ -123,7 +123,7 @@ impl Shared {
         let rewinds = self.view().rewinds + 1;
         let view = View { rewinds, ..View::of(&recovered) };
         let (file, manifest, fresh) = Writer::of(recovered);
-        *writer = fresh;
+        *writer = Writer { reopens: writer.reopens.saturating_add(1), ..fresh };
         (admin.file, admin.manifest) = (file, manifest);
         admin.doubtful_from = Offset::MAX;
         *self.view.write() = Arc::new(view);
@@ -159,6 +159,7 @@ impl Writer {
             next,
             sealing: None,
             state: State::Open,
+            reopens: 0,
             unsynced_since: None,
             watched: false,
             reserve_called: false,

@@ -33,6 +33,8 @@ pub(crate) struct Writer {
     /// The segment before, until it is synced and sealed in the manifest. At most one: a roll waits for it.
     pub(super) sealing: Option<SealedTail>,
     pub(super) state: State,
+    /// How often it was recovered since the partition was opened.
+    pub(super) reopens: u64,
     /// Since when (monotonic) there have been unsynced bytes.
     pub(super) unsynced_since: Option<Duration>,
     /// Whether the disk thread has been told that there are.

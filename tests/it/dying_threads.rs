@@ -14,8 +14,9 @@ use annals::{
     Result, Timestamp,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -146,6 +147,38 @@ fn a_caller_dies_in_a_sync_and_all_who_wait_hear_of_it() {
     fails(in_time(move || behind.join().expect("it does not die with it")));
     all_hear([later]);
     scene.is_poisoned_and_recovers();
+}
+
+/// A waker that reopens the log on the thread that dies.
+struct Reopens {
+    log: Partition,
+    done: mpsc::Sender<Result<()>>,
+}
+
+impl Wake for Reopens {
+    fn wake(self: Arc<Self>) {
+        drop(self.done.send(self.log.reopen()));
+    }
+}
+
+/// The disk thread died in a sync, and poisoned the log twice: in the round, of which all heard, and once it was
+/// unwound. Who had reopened the log in between found it poisoned again.
+#[test]
+fn a_log_that_is_reopened_while_its_thread_still_dies_is_not_poisoned_again() {
+    let scene = Scene::new(Maintenance::Threads);
+    let mut awaited = scene.receipt();
+    let (done, reopened) = mpsc::channel();
+    scene.interlude.set(Cue::Sync, || panic!("dies in a sync, on order"));
+    let waker = Waker::from(Arc::new(Reopens { log: scene.log.clone(), done }));
+    assert!(Pin::new(&mut awaited).poll(&mut Context::from_waker(&waker)).is_pending());
+    reopened.recv_timeout(PATIENCE).expect("it is woken").expect("the disk is well");
+    for _ in 0..2 {
+        // Through the thread that has died, and so behind all that it did then.
+        let mut receipt = scene.receipt();
+        in_time(move || receipt.wait_for(PATIENCE)).expect("it was reopened").expect("its thread is there");
+    }
+    assert!(!scene.log.stats().is_poisoned);
+    scene.log.close().expect("the disk is well");
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
