@@ -110,6 +110,15 @@ fn a_partition_rests_under_a_sleeper() {
     }
 }
 
+/// Waits until no partition is open.
+fn comes_to_rest(broker: &Broker) {
+    let started = Instant::now();
+    while broker.stats().open_count > 0 {
+        assert!(started.elapsed() < PATIENCE, "a partition does not come to rest");
+        std::thread::yield_now();
+    }
+}
+
 /// SEMANTICS 40: nor is a wake-up lost while partitions are put to rest and opened again under sleepers.
 #[test]
 fn no_wake_up_is_lost_while_partitions_come_to_rest() {
@@ -134,18 +143,19 @@ fn no_wake_up_is_lost_while_partitions_come_to_rest() {
     let night = {
         let (broker, is_over) = (broker.clone(), is_over.clone());
         std::thread::spawn(move || {
-            let mut rests = 0;
             while is_over.load(Ordering::SeqCst) == 0 {
-                let before = broker.stats().open_count;
                 clock.advance(Duration::from_secs(31));
                 broker.maintain().expect("nothing fails");
-                rests += before.saturating_sub(broker.stats().open_count);
             }
-            rests
         })
     };
-    let mut rng = fastrand::Rng::with_seed(40);
-    for _ in 0..records {
+    let (mut rng, mut rests) = (fastrand::Rng::with_seed(40), 0);
+    for number in 0..records {
+        // However busy the machine is, all of them come to rest now and then.
+        if number % 20 == 0 {
+            comes_to_rest(&broker);
+            rests += 1;
+        }
         let log = topic.partition(rng.u32(..PARTITIONS)).expect("it is there");
         // Nobody waits for it, so that nothing but a sleeper brings about its sync.
         drop(log.append_with(Durability::Written, [Record::new("a")]));
@@ -156,10 +166,9 @@ fn no_wake_up_is_lost_while_partitions_come_to_rest() {
     }
     consumers.into_iter().for_each(|thread| thread.join().expect("it does not panic"));
     is_over.store(1, Ordering::SeqCst);
-    let rests = night.join().expect("it does not panic");
-    assert!(rests > 10, "partitions came to rest {rests} times only");
+    night.join().expect("it does not panic");
     figure!(
-        "waking under rest: {records} records, {rests} times a partition was put to rest, no wake-up lost"
+        "waking under rest: {records} records, {rests} times all partitions came to rest, no wake-up lost"
     );
 }
 
