@@ -31,6 +31,7 @@ mod inspection;
 mod interplay;
 mod large_tails;
 mod live_copies;
+mod load;
 mod loop_disk;
 mod manifest_set_back;
 mod many_partitions;

@@ -8,6 +8,7 @@
 //! ```
 
 use crate::figure;
+use crate::load::Load;
 use crate::own_process;
 use crate::proof::{self, Count, Rate, Seed, Size};
 use annals::{
@@ -34,44 +35,29 @@ fn value(offset: u64) -> String {
 }
 
 fn options(write_mode: WriteMode) -> PartitionOptions {
-    Load::Light.options(write_mode)
+    options_of(Load::Light, write_mode)
 }
 
-/// What the process that is killed was doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Load {
-    /// Small batches into segments that grow by one step at most.
-    Light,
-    /// Large batches, as fast as they come, into segments that grow by large steps: a mapped one does so in bulk.
-    Heavy,
+fn options_of(load: Load, write_mode: WriteMode) -> PartitionOptions {
+    let batch = match load {
+        Load::Light => 8 << 10,
+        Load::Heavy => 16 << 10,
+    };
+    let options = Partition::options().segment_bytes_max(load.segment_bytes_max());
+    options.batch_bytes_max(batch).write_mode(write_mode)
 }
 
-impl Load {
-    /// Two cycles of each in turn, so that either finds what it left itself, and what the other left.
-    fn of(cycle: u64) -> Self {
-        if cycle.div_ceil(2).is_multiple_of(2) { Self::Light } else { Self::Heavy }
+/// How many records the batch at `next` has.
+fn records_of(load: Load, next: u64) -> u64 {
+    match load {
+        Load::Light => 1 + next % 4,
+        Load::Heavy => 60,
     }
+}
 
-    fn options(self, write_mode: WriteMode) -> PartitionOptions {
-        let (segment, batch) = match self {
-            Self::Light => (64 << 10, 8 << 10),
-            Self::Heavy => (8 << 20, 16 << 10),
-        };
-        Partition::options().segment_bytes_max(segment).batch_bytes_max(batch).write_mode(write_mode)
-    }
-
-    /// How many records the batch at `next` has.
-    fn records(self, next: u64) -> u64 {
-        match self {
-            Self::Light => 1 + next % 4,
-            Self::Heavy => 60,
-        }
-    }
-
-    /// What level the batch of this number asks for, when it is `level` that is tested.
-    fn level(self, batch: u64, level: Durability) -> Durability {
-        if self == Self::Heavy && !batch.is_multiple_of(32) { Durability::Written } else { level }
-    }
+/// What level the batch of this number asks for, when it is `level` that is tested.
+fn level_of(load: Load, batch: u64, level: Durability) -> Durability {
+    if load == Load::Heavy && !batch.is_multiple_of(32) { Durability::Written } else { level }
 }
 
 /// Checks that the log holds each offset's own value, and goes on to `least` at least; returns where it ends.
@@ -99,13 +85,12 @@ fn the_writer() {
     let is_durable = std::env::var("ANNALS_IT_LEVEL").is_ok_and(|level| level == "durable");
     let mode = if is_pwrite { WriteMode::Pwrite } else { WriteMode::Automatic };
     let level = if is_durable { Durability::Durable } else { Durability::Written };
-    let is_heavy = std::env::var("ANNALS_IT_LOAD").is_ok_and(|load| load == "heavy");
-    let load = if is_heavy { Load::Heavy } else { Load::Light };
-    let log = load.options(mode).open(dir).expect("it opens after every kill");
+    let load = Load::named(&std::env::var("ANNALS_IT_LOAD").expect("the parent says it"));
+    let log = options_of(load, mode).open(dir).expect("it opens after every kill");
     for batch in 0.. {
         let next = log.log_end_offset().get();
-        let values: Vec<_> = (next..next + load.records(next)).map(value).collect();
-        let append = log.append_with(load.level(batch, level), values.iter().map(Record::new));
+        let values: Vec<_> = (next..next + records_of(load, next)).map(value).collect();
+        let append = log.append_with(level_of(load, batch, level), values.iter().map(Record::new));
         println!("acknowledged {}", append.wait().expect("there is room").next_offset());
     }
 }
@@ -114,7 +99,7 @@ fn the_writer() {
 fn killed_after(dir: &Path, load: Load, mode: WriteMode, level: Durability, life: Duration) -> u64 {
     let mut child = own_process::running("real_disk::the_writer")
         .env("ANNALS_IT_DIR", dir)
-        .env("ANNALS_IT_LOAD", if load == Load::Heavy { "heavy" } else { "light" })
+        .env("ANNALS_IT_LOAD", load.name())
         .env("ANNALS_IT_MODE", if mode == WriteMode::Pwrite { "pwrite" } else { "map" })
         .env("ANNALS_IT_LEVEL", if level == Durability::Durable { "durable" } else { "written" })
         .stdout(Stdio::piped())
@@ -165,8 +150,7 @@ fn what_a_killed_process_was_told_is_there() {
                     let life = Duration::from_micros(random.u64(0..40_000));
                     least = killed_after(&dir, load, mode, level, life).max(least);
                     let other = if cycle % 2 == 0 { mode } else { WriteMode::Automatic };
-                    let log = load
-                        .options(other)
+                    let log = options_of(load, other)
                         .maintenance(Maintenance::Manual)
                         .open(&dir)
                         .unwrap_or_else(|error| panic!("{what}: {error}"));

@@ -10,6 +10,7 @@
 //! Every value says where it belongs: the identity of its topic, partition and offset.
 
 use crate::figure;
+use crate::load::Load;
 use crate::loop_disk::{Journal, Kind, LoopDisk};
 use crate::own_process;
 use crate::proof::{Count, Rate, Seed, Size};
@@ -38,44 +39,21 @@ fn options(seed: u64) -> BrokerOptions {
     Broker::options().write_mode(mode)
 }
 
-/// What the log beside the broker bears.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Load {
-    /// Small batches, most of them `Durable`, into segments that grow by one step at most.
-    Light,
-    /// Large batches, few of them `Durable`, into segments that grow by large steps: a mapped one does so in bulk.
-    Heavy,
+/// How many batches a life has at most: what it writes has to fit onto the disk, however long the life is.
+fn batches_max(load: Load) -> u64 {
+    match load {
+        Load::Light => u64::MAX,
+        Load::Heavy => 1_500,
+    }
 }
 
-impl Load {
-    /// Two cycles of each in turn, so that either finds what it left itself, and what the other left.
-    fn of(cycle: u64) -> Self {
-        if cycle.div_ceil(2).is_multiple_of(2) { Self::Light } else { Self::Heavy }
-    }
-
-    fn segment_bytes_max(self) -> u64 {
-        match self {
-            Self::Light => 64 << 10,
-            Self::Heavy => 8 << 20,
-        }
-    }
-
-    /// How many batches a life has at most: what it writes has to fit onto the disk, however long the life is.
-    fn batches_max(self) -> u64 {
-        match self {
-            Self::Light => u64::MAX,
-            Self::Heavy => 1_500,
-        }
-    }
-
-    /// How many records the next batch has, and its level.
-    fn batch(self, random: &mut fastrand::Rng) -> (u64, Durability) {
-        let (records, is_written) = match self {
-            Self::Light => (random.u64(1..6), random.u8(0..4) == 0),
-            Self::Heavy => (random.u64(30..36), random.u8(0..32) != 0),
-        };
-        (records, if is_written { Durability::Written } else { Durability::Durable })
-    }
+/// How many records the next batch has, and its level.
+fn batch_of(load: Load, random: &mut fastrand::Rng) -> (u64, Durability) {
+    let (records, is_written) = match load {
+        Load::Light => (random.u64(1..6), random.u8(0..4) == 0),
+        Load::Heavy => (random.u64(30..36), random.u8(0..32) != 0),
+    };
+    (records, if is_written { Durability::Written } else { Durability::Durable })
 }
 
 fn open_log(dir: &Path, load: Load, seed: u64) -> annals::Result<Partition> {
@@ -97,7 +75,7 @@ fn say(line: &str) {
 /// Appends one batch to the log beside the broker, and says what became of it.
 fn append(log: &Partition, load: Load, random: &mut fastrand::Rng) {
     let end = log.log_end_offset().get();
-    let (records, level) = load.batch(random);
+    let (records, level) = batch_of(load, random);
     let values: Vec<_> = (end..end + records).map(|offset| value(LOG, 0, offset)).collect();
     let appended = log.append_with(level, values.iter().map(Record::new)).wait().expect("there is room");
     if appended.durability() == Durability::Durable {
@@ -111,13 +89,13 @@ fn append(log: &Partition, load: Load, random: &mut fastrand::Rng) {
 fn the_writer() {
     let [Ok(dir), Ok(seed), Ok(load)] = CHILD.map(std::env::var) else { return };
     let seed = seed.parse().expect("a number");
-    let load = if load == "heavy" { Load::Heavy } else { Load::Light };
+    let load = Load::named(&load);
     let broker = options(seed).open(Path::new(&dir).join("broker")).expect("it opens after every power cut");
     let log = open_log(Path::new(&dir), load, seed).expect("it opens after every power cut");
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut random = fastrand::Rng::with_seed(seed ^ 1);
-            for _ in 0..load.batches_max() {
+            for _ in 0..batches_max(load) {
                 append(&log, load, &mut random);
             }
         });
@@ -323,7 +301,7 @@ fn spawn(dir: &Path, load: Load, seed: u64) -> Child {
     own_process::running("real_power_cuts::the_writer")
         .env(CHILD[0], dir)
         .env(CHILD[1], seed.to_string())
-        .env(CHILD[2], if load == Load::Heavy { "heavy" } else { "light" })
+        .env(CHILD[2], load.name())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
