@@ -120,7 +120,8 @@ impl ConsumerOptions {
     /// use std::time::Duration;
     ///
     /// let broker = Broker::options().open_in_memory()?;
-    /// let mut consumer = broker.consumer().group("audit").subscribe_matching(|name| name.starts_with("orders")).build()?;
+    /// let audit = broker.consumer().group("audit");
+    /// let mut consumer = audit.subscribe_matching(|name| name.starts_with("orders")).build()?;
     ///
     /// // A topic that comes later is one of them.
     /// let orders = broker.create_topic("orders-eu", TopicOptions::new())?;

@@ -206,8 +206,8 @@ pub trait File: fmt::Debug + Send + Sync {
     /// Takes disk space for the bytes `from..to`.
     ///
     /// A file that is shorter than `to` grows to it, with zeros. What is stored in the range stays. Where the file
-    /// system cannot reserve space, the file grows and a later write may still find the disk full. Never called twice at once for one file, nor beside
-    /// a write beyond its end: the size may be looked at first and set then.
+    /// system cannot reserve space, the file grows and a later write may still find the disk full. Never called twice
+    /// at once for one file, nor beside a write beyond its end: the size may be looked at first and set then.
     ///
     /// # Errors
     /// `StorageFull` or `QuotaExceeded` when there is no room. Some of the space may have been taken.

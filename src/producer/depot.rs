@@ -230,7 +230,8 @@ impl Depot {
         }
     }
 
-    /// What is due at `now` (monotonic), which is taken off the list. Whoever looks for idle partitions then calls [`Depot::note_held`] if any is left.
+    /// What is due at `now` (monotonic), which is taken off the list. Whoever looks for idle partitions then calls
+    /// [`Depot::note_held`] if any is left.
     pub(super) fn take_due(&self, now: Duration) -> Due {
         let mut agenda = self.agenda.lock();
         let later = agenda.lines.split_off(&(now, u64::MAX));

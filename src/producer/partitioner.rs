@@ -4,7 +4,8 @@ use crate::KeyHash;
 
 /// Chooses the partition of each record that is sent without one.
 ///
-/// A [`KeyHash`] is one, and so is a closure of [`Routing`]. It is called by the sending thread, for every such record, without any lock.
+/// A [`KeyHash`] is one, and so is a closure of [`Routing`]. It is called by the sending thread, for every such record,
+/// without any lock.
 ///
 /// ```
 /// use annals::{Broker, Placement, Record, Routing, TopicOptions};
